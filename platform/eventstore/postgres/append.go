@@ -1,0 +1,403 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/bgce/archive/platform/eventstore"
+)
+
+// job is one caller's append on its way.
+type job struct {
+	eventstore.Append
+	ctx    context.Context
+	claims []netClaim
+	events int
+	bytes  int
+	state  atomic.Int32
+	done   chan outcome // of capacity 1: the appender never waits for a caller
+}
+
+type outcome struct {
+	result eventstore.Result
+	err    error
+}
+
+const (
+	queued    = iota
+	taken     // the appender will answer it
+	sent      // it may be stored, whatever happens now
+	abandoned // its caller left before it was taken
+)
+
+// Append implements eventstore.Store.
+func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	j := &job{Append: a, ctx: ctx, done: make(chan outcome, 1)}
+	if err := j.check(); err != nil {
+		return eventstore.Result{}, err
+	}
+	select {
+	case s.writer.in <- j:
+	case <-ctx.Done():
+		return eventstore.Result{}, fmt.Errorf("%w: nothing was stored: %w", eventstore.ErrUnavailable, ctx.Err())
+	case <-s.writer.stopped:
+		return eventstore.Result{}, fmt.Errorf("%w: the store is closed", eventstore.ErrUnavailable)
+	}
+	select {
+	case o := <-j.done:
+		return o.result, o.err
+	case <-ctx.Done():
+	case <-s.writer.stopped:
+		select {
+		case o := <-j.done:
+			return o.result, o.err
+		default:
+		}
+	}
+	if j.state.CompareAndSwap(queued, abandoned) || j.state.CompareAndSwap(taken, abandoned) {
+		return eventstore.Result{}, fmt.Errorf("%w: nothing was stored: %w", eventstore.ErrUnavailable, cause(ctx))
+	}
+	return eventstore.Result{}, fmt.Errorf("%w: %w", eventstore.ErrUncertain, cause(ctx))
+}
+
+func cause(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.New("the store is closed")
+}
+
+// check refuses what no server should see, and counts.
+func (j *job) check() error {
+	if len(j.Writes) > eventstore.MaxStreams {
+		return fmt.Errorf("%w: %d streams in one append, %d are allowed", eventstore.ErrTooLarge, len(j.Writes), eventstore.MaxStreams)
+	}
+	seen := make(map[eventstore.Stream]bool, len(j.Writes))
+	for _, w := range j.Writes {
+		if seen[w.Stream] {
+			return fmt.Errorf("%w: %s stands twice in one append", eventstore.ErrInvalid, w.Stream)
+		}
+		seen[w.Stream] = true
+		j.events += len(w.Events)
+		for _, e := range w.Events {
+			if len(e.Data) > eventstore.MaxPayload || len(e.Meta) > eventstore.MaxPayload {
+				return fmt.Errorf("%w: an event of %d bytes, %d are allowed", eventstore.ErrTooLarge, max(len(e.Data), len(e.Meta)), eventstore.MaxPayload)
+			}
+			j.bytes += len(e.Data) + len(e.Meta) + 200
+		}
+	}
+	if j.events > eventstore.MaxEvents {
+		return fmt.Errorf("%w: %d events in one append, %d are allowed", eventstore.ErrTooLarge, j.events, eventstore.MaxEvents)
+	}
+	for _, r := range j.Receipts {
+		if r.After < 0 || r.After > j.events {
+			return fmt.Errorf("%w: a receipt stands behind event %d of %d", eventstore.ErrInvalid, r.After, j.events)
+		}
+		j.bytes += len(r.Answer) + 100
+	}
+	var err error
+	j.claims, err = netClaims(j.Claims)
+	return err
+}
+
+// appender commits what waits in groups, over one connection, one group at a time.
+type appender struct {
+	store   *Store
+	cfg     *pgx.ConnConfig
+	in      chan *job
+	held    []*job // came with a stream, claim or receipt that is in the group before them
+	conn    *pgx.Conn
+	sql     string
+	stopped chan struct{}
+}
+
+func newAppender(s *Store, cfg *pgx.ConnConfig) *appender {
+	bound(cfg.RuntimeParams, "archive log appender", "10s")
+	// The statements of log.append are planned once and for all sizes of the log: by index.
+	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"} {
+		cfg.RuntimeParams[name] = value
+	}
+	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,$31,$32,$33,$34,$35,$36)"
+	return &appender{store: s, cfg: cfg, in: make(chan *job, 4*s.opts.BatchCount), sql: sql, stopped: make(chan struct{})}
+}
+
+func (a *appender) run(ctx context.Context) {
+	defer a.close()
+	for {
+		group := a.gather(ctx)
+		if group == nil {
+			return
+		}
+		a.commit(ctx, group)
+	}
+}
+
+// close answers everybody who came too late.
+func (a *appender) close() {
+	close(a.stopped)
+	if a.conn != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = a.conn.Close(ctx)
+	}
+	for {
+		select {
+		case j := <-a.in:
+			j.done <- outcome{err: fmt.Errorf("%w: the store is closing, nothing was stored", eventstore.ErrUnavailable)}
+		default:
+			return
+		}
+	}
+}
+
+// gather waits for the first job and takes along what arrives while the machine lets others run: callers just answered are
+// often back at once. Alone, a caller is not kept waiting. Nil means the store is closing.
+func (a *appender) gather(ctx context.Context) []*job {
+	g := newGroup(&a.store.opts)
+	waiting := a.held
+	a.held = nil
+	for _, j := range waiting {
+		a.place(g, j)
+	}
+	if len(g.jobs) == 0 {
+		select {
+		case j := <-a.in:
+			a.place(g, j)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	start := time.Now()
+	for idle := 0; idle < 2 && !g.full(); {
+		if a.drain(g) {
+			idle = 0
+		} else {
+			idle++
+		}
+		runtime.Gosched()
+		if time.Since(start) > a.store.opts.Patience {
+			break
+		}
+	}
+	if len(g.jobs) == 0 {
+		return []*job{} // all had left
+	}
+	return g.jobs
+}
+
+func (a *appender) drain(g *group) (any bool) {
+	for !g.full() {
+		select {
+		case j := <-a.in:
+			a.place(g, j)
+			any = true
+		default:
+			return any
+		}
+	}
+	return any
+}
+
+// place puts a job into the group, or holds it for the next one.
+func (a *appender) place(g *group, j *job) {
+	switch {
+	case !g.fits(j):
+		a.held = append(a.held, j)
+		g.bar(j) // nobody may overtake it on what it touches
+	case j.state.CompareAndSwap(queued, taken):
+		g.add(j)
+	}
+}
+
+// commit answers every job of a group. A group that the server refuses as a whole is split until the offender stands alone.
+func (a *appender) commit(ctx context.Context, group []*job) {
+	for pause := 5 * time.Millisecond; len(group) > 0; pause = min(2*pause, 250*time.Millisecond) {
+		if a.attempt(ctx, group) {
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		group = a.withoutExpired(ctx, group)
+	}
+}
+
+// attempt sends a group once. False means: unknown or passing trouble, send the same again (event ids make that safe).
+func (a *appender) attempt(ctx context.Context, group []*job) bool {
+	conn, err := a.connection(ctx)
+	if err != nil {
+		a.store.opts.Log.Warn("the log's appender cannot connect", "error", err)
+		return false
+	}
+	live := group[:0:0]
+	for _, j := range group {
+		if j.state.CompareAndSwap(taken, sent) || j.state.Load() == sent {
+			live = append(live, j)
+		}
+	}
+	if len(live) == 0 {
+		return true
+	}
+	batch := pack(live, a.store.opts.ReceiptTTL)
+	// The statement goes on when the store closes: a group in flight is worth its answer.
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	var v verdict
+	err = conn.QueryRow(call, a.sql, batch.args()...).Scan(&v.base, &v.recorded, &v.known, &v.failures)
+	if err == nil {
+		a.store.settle(live, &v)
+		return true
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || connectionLost(pg) {
+		a.store.opts.Log.Warn("the log's appender lost its connection; repeating the group", "appends", len(live), "error", err)
+		_ = conn.Close(call)
+		a.conn = nil
+		return false
+	}
+	return a.refused(ctx, live, pg)
+}
+
+// refused handles a server that said no and rolled back.
+func (a *appender) refused(ctx context.Context, group []*job, pg *pgconn.PgError) bool {
+	switch pg.Code {
+	case "55P03", "57014", "40001", "40P01": // lock or statement timeout, serialization, deadlock: try again
+		a.store.opts.Log.Warn("the log is held up; repeating the group", "code", pg.Code, "appends", len(group))
+		return false
+	case "0A000", "26000": // a prepared statement outlived a schema change
+		a.conn = nil
+		return false
+	}
+	if len(group) > 1 {
+		half := len(group) / 2
+		a.commit(ctx, group[:half])
+		a.commit(ctx, group[half:])
+		return true
+	}
+	err := fmt.Errorf("%w: %s (%s)", eventstore.ErrInvalid, pg.Message, pg.Code)
+	if class := pg.Code[:2]; class == "53" || class == "58" || class == "25" || class == "42" { // resources, system, read-only, rights
+		err = fmt.Errorf("%w: nothing was stored: %s (%s)", eventstore.ErrUnavailable, pg.Message, pg.Code)
+	}
+	group[0].done <- outcome{err: err}
+	return true
+}
+
+// withoutExpired drops jobs whose callers have gone; when the store closes, all.
+func (a *appender) withoutExpired(ctx context.Context, group []*job) []*job {
+	live := group[:0:0]
+	for _, j := range group {
+		switch {
+		case j.ctx.Err() != nil: // its caller has its answer
+		case ctx.Err() != nil && j.state.Load() == sent:
+			j.done <- outcome{err: eventstore.ErrUncertain}
+		case ctx.Err() != nil:
+			j.done <- outcome{err: eventstore.ErrUnavailable}
+		default:
+			live = append(live, j)
+		}
+	}
+	return live
+}
+
+func (a *appender) connection(ctx context.Context) (*pgx.Conn, error) {
+	if a.conn != nil && !a.conn.IsClosed() {
+		return a.conn, nil
+	}
+	call, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(call, a.cfg)
+	a.conn = conn
+	return conn, err
+}
+
+// settle turns a verdict into answers and feeds the tail.
+func (s *Store) settle(jobs []*job, v *verdict) {
+	failed := make([][]failure, len(jobs)+1)
+	for _, f := range v.failures {
+		failed[f.Append] = append(failed[f.Append], f)
+	}
+	next, at := v.base, v.recorded.UTC()
+	var recorded []eventstore.Recorded
+	results := make([]outcome, len(jobs))
+	events, writes := 0, 0 // of the batch, before the job
+	for i, j := range jobs {
+		if failed[i+1] != nil {
+			results[i] = j.judge(failed[i+1], events, writes)
+		} else {
+			r := eventstore.Result{RecordedAt: at, Positions: make([]eventstore.Position, 0, j.events)}
+			for k, w := range j.Writes {
+				version := int(v.known[writes+k]) // of the stream before this write
+				for n, e := range w.Events {
+					next++
+					r.Positions = append(r.Positions, token(next))
+					e.At, e.Contents = e.At.UTC(), nil
+					recorded = append(recorded, eventstore.Recorded{Event: e, Stream: w.Stream, Version: version + n + 1, Position: token(next), RecordedAt: at})
+				}
+			}
+			results[i] = outcome{result: r}
+		}
+		events, writes = events+j.events, writes+len(j.Writes)
+	}
+	s.tail.add(v.base+1, recorded)
+	for i, j := range jobs {
+		j.done <- results[i]
+	}
+}
+
+// judge names why an append was left out. Being stored already comes first: that is what a repeat asks.
+// Items of events and writes count through the batch, events and writes are what stands in it before the job.
+func (j *job) judge(failures []failure, events, writes int) outcome {
+	repeated := make([]eventstore.Position, j.events)
+	var found, elsewhere int
+	var at time.Time
+	for _, f := range failures {
+		switch f.What {
+		case eventRepeated:
+			repeated[f.Item-events-1] = token(f.Number)
+			at = f.At.UTC()
+			found++
+		case eventElsewhere:
+			elsewhere++
+		}
+	}
+	switch {
+	case elsewhere > 0:
+		return outcome{err: eventstore.ErrEventExists}
+	case found > 0 && found < j.events:
+		return outcome{err: eventstore.ErrPartialRepeat}
+	case found > 0:
+		return outcome{result: eventstore.Result{Positions: repeated, RecordedAt: at, Repeated: true}}
+	}
+	f := failures[0]
+	switch f.What {
+	case receiptExists:
+		r := eventstore.Receipt{Key: j.Receipts[f.Item].Key, Fingerprint: eventstore.Hash(f.Fingerprint), Answer: f.Answer, Position: token(f.Number)}
+		if r.Fingerprint != j.Receipts[f.Item].Fingerprint {
+			return outcome{err: &eventstore.KeyReused{Index: f.Item}}
+		}
+		return outcome{err: &eventstore.ReceiptExists{Index: f.Item, Receipt: r}}
+	case wrongVersion:
+		w := j.Writes[f.Item-writes-1]
+		return outcome{err: &eventstore.WrongVersion{Stream: w.Stream, Expect: w.Expect, Actual: int(f.Number)}}
+	case claimTaken:
+		holder, err := parseStream(f.Holder)
+		if err != nil {
+			return outcome{err: err}
+		}
+		return outcome{err: &eventstore.ClaimTaken{Index: f.Item, Holder: holder}}
+	case claimMissing:
+		return outcome{err: &eventstore.ClaimMissing{Index: f.Item}}
+	default:
+		return outcome{err: eventstore.ErrContentMissing}
+	}
+}

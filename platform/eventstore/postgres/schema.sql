@@ -1,0 +1,175 @@
+-- The log. {log} is its schema, {lock} the advisory lock that orders appends; both are filled in by Open.
+CREATE SCHEMA IF NOT EXISTS {log};
+
+CREATE TABLE IF NOT EXISTS {log}.identity (
+	single    bool PRIMARY KEY DEFAULT true CHECK (single),
+	id        text NOT NULL,
+	cluster   text NOT NULL, -- system identifier and timeline this id was made on: another pair is a restore or a promotion
+	since     timestamptz NOT NULL DEFAULT now()
+);
+
+-- Positions are dense: the n-th event ever committed has position n.
+CREATE TABLE IF NOT EXISTS {log}.events (
+	position    bigint PRIMARY KEY,
+	commit      bigint NOT NULL, -- position of the last event of the same append
+	id          uuid NOT NULL UNIQUE,
+	stream      uuid NOT NULL,
+	version     int NOT NULL,
+	schema      smallint NOT NULL,
+	category    text NOT NULL,
+	type        text NOT NULL,
+	tenant      uuid NOT NULL,
+	actor       text NOT NULL,
+	at          timestamptz NOT NULL,
+	recorded_at timestamptz NOT NULL,
+	correlation uuid NOT NULL,
+	causation   uuid NOT NULL,
+	data        bytea NOT NULL,
+	meta        bytea,
+	UNIQUE (stream, category, version)
+);
+ALTER TABLE {log}.events SET (autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
+
+CREATE TABLE IF NOT EXISTS {log}.claims (
+	key    bytea PRIMARY KEY CHECK (octet_length(key) = 32),
+	holder text NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS {log}.receipts (
+	key         bytea PRIMARY KEY CHECK (octet_length(key) = 32),
+	fingerprint bytea NOT NULL,
+	answer      bytea NOT NULL,
+	position    bigint NOT NULL,
+	expires_at  timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS receipts_expiry ON {log}.receipts (expires_at);
+
+CREATE TABLE IF NOT EXISTS {log}.contents (
+	hash   bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+	tenant uuid NOT NULL,
+	data   bytea NOT NULL,
+	pinned bool NOT NULL DEFAULT false, -- an event refers to it
+	put_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS contents_unpinned ON {log}.contents (put_at) WHERE NOT pinned;
+
+CREATE OR REPLACE FUNCTION {log}.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'the log is append-only';
+END $$;
+DO $$ BEGIN
+	IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'append_only' AND tgrelid = '{log}.events'::regclass) THEN
+		CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {log}.events EXECUTE FUNCTION {log}.refuse();
+	END IF;
+END $$;
+
+-- append commits a batch of appends that share no stream, claim, receipt or event id (shared reads aside), so each is judged
+-- alone and in one pass. The lock makes commit order the order of positions; every later statement sees all earlier commits.
+-- base is the position before the first new event, known the version of each write's stream before this call,
+-- failures (null if none) say which appends were left out and why.
+CREATE OR REPLACE FUNCTION {log}.append(
+	w_append int[], w_category text[], w_stream uuid[], w_expect int[],
+	e_append int[], e_write int[], e_nth int[], e_left int[], e_id uuid[], e_type text[], e_schema int[], e_tenant uuid[],
+	e_actor text[], e_at timestamptz[], e_correlation uuid[], e_causation uuid[], e_data bytea[], e_meta bytea[],
+	c_append int[], c_item int[], c_key bytea[], c_need int[], c_taker text[], c_freed text[], c_final int[], c_holder text[],
+	r_append int[], r_item int[], r_key bytea[], r_fingerprint bytea[], r_answer bytea[], r_event int[], r_position bigint[], r_ttl interval,
+	h_append int[], h_hash bytea[],
+	OUT base bigint, OUT recorded timestamptz, OUT known int[], OUT failures jsonb
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+	bad      int[] := '{}'; -- appends left out
+	rank     int[];         -- which new event each event becomes, if any is left out
+	events   int := coalesce(cardinality(e_id), 0);
+	writes   int := coalesce(cardinality(w_expect), 0);
+	claims   int := coalesce(cardinality(c_key), 0);
+	receipts int := coalesce(cardinality(r_key), 0);
+	contents int := coalesce(cardinality(h_hash), 0);
+	repeated bool;
+	n        int := 0;
+	r        record;
+BEGIN
+	PERFORM pg_advisory_xact_lock({lock});
+	SELECT last.position, last.recorded_at,
+		ARRAY(SELECT coalesce((SELECT e.version FROM {log}.events e WHERE e.stream = w_stream[i] AND e.category = w_category[i] ORDER BY e.version DESC LIMIT 1), 0)
+			FROM generate_series(1, writes) i),
+		EXISTS (SELECT FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_id[i])
+	INTO base, recorded, known, repeated
+	FROM (VALUES (1)) one LEFT JOIN LATERAL (SELECT e.position, e.recorded_at FROM {log}.events e ORDER BY e.position DESC LIMIT 1) last ON true;
+	base := coalesce(base, 0);
+	recorded := greatest(clock_timestamp(), recorded);
+
+	IF repeated THEN
+		FOR r IN
+			SELECT e_append[i] AS append, i AS item, x.position AS number, x.recorded_at AS at,
+				CASE WHEN x.stream = w_stream[e_write[i]] AND x.category = w_category[e_write[i]] THEN 1 ELSE 2 END AS what
+			FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_id[i]
+		LOOP
+			bad := bad || r.append;
+			failures := coalesce(failures, '[]') || to_jsonb(r);
+		END LOOP;
+	END IF;
+
+	IF receipts > 0 THEN
+		FOR r IN
+			SELECT r_append[i] AS append, r_item[i] AS item, 3 AS what, s.position AS number, encode(s.fingerprint, 'base64') AS fingerprint, encode(s.answer, 'base64') AS answer
+			FROM generate_series(1, receipts) i JOIN {log}.receipts s ON s.key = r_key[i] AND s.expires_at > recorded
+		LOOP
+			bad := bad || r.append;
+			failures := coalesce(failures, '[]') || to_jsonb(r);
+		END LOOP;
+	END IF;
+
+	FOR i IN 1 .. writes LOOP
+		IF w_expect[i] >= 0 AND known[i] <> w_expect[i] OR w_expect[i] = -2 AND known[i] = 0 THEN
+			bad := bad || w_append[i];
+			failures := coalesce(failures, '[]') || jsonb_build_object('append', w_append[i], 'what', 4, 'item', i, 'number', known[i]);
+		END IF;
+	END LOOP;
+
+	IF claims > 0 THEN
+		FOR r IN
+			SELECT c_append[i] AS append, c_item[i] AS item, CASE WHEN h.holder IS NULL THEN 6 ELSE 5 END AS what, h.holder
+			FROM generate_series(1, claims) i LEFT JOIN {log}.claims h ON h.key = c_key[i]
+			WHERE c_need[i] = 1 AND h.holder IS NOT NULL AND h.holder NOT IN (c_taker[i], c_freed[i]) OR c_need[i] = 2 AND h.holder IS NULL
+		LOOP
+			bad := bad || r.append;
+			failures := coalesce(failures, '[]') || to_jsonb(r);
+		END LOOP;
+	END IF;
+
+	IF contents > 0 THEN
+		FOR r IN SELECT h_append[i] AS append, 7 AS what FROM generate_series(1, contents) i LEFT JOIN {log}.contents c ON c.hash = h_hash[i] WHERE c.hash IS NULL LOOP
+			bad := bad || r.append;
+			failures := coalesce(failures, '[]') || to_jsonb(r);
+		END LOOP;
+		UPDATE {log}.contents c SET pinned = true FROM generate_series(1, contents) i WHERE c.hash = h_hash[i] AND NOT c.pinned AND h_append[i] <> ALL (bad);
+	END IF;
+
+	IF bad <> '{}' THEN
+		FOR i IN 1 .. events LOOP
+			n := n + (e_append[i] <> ALL (bad))::int;
+			rank[i] := n;
+		END LOOP;
+	END IF;
+	INSERT INTO {log}.events (position, commit, id, stream, version, schema, category, type, tenant, actor, at, recorded_at, correlation, causation, data, meta)
+	SELECT base + coalesce(rank[i], i), base + coalesce(rank[i], i) + e_left[i], e_id[i], w_stream[e_write[i]], known[e_write[i]] + e_nth[i], e_schema[i],
+		w_category[e_write[i]], e_type[i], e_tenant[i], e_actor[i], e_at[i], recorded, e_correlation[i], e_causation[i], e_data[i], e_meta[i]
+	FROM generate_series(1, events) i WHERE e_append[i] <> ALL (bad);
+
+	IF claims > 0 THEN
+		DELETE FROM {log}.claims h USING generate_series(1, claims) i
+		WHERE h.key = c_key[i] AND c_final[i] = 2 AND h.holder IN (c_taker[i], c_freed[i]) AND c_append[i] <> ALL (bad);
+		INSERT INTO {log}.claims AS h (key, holder)
+		SELECT c_key[i], c_holder[i] FROM generate_series(1, claims) i WHERE c_final[i] = 1 AND c_append[i] <> ALL (bad)
+		ON CONFLICT (key) DO UPDATE SET holder = excluded.holder WHERE h.holder <> excluded.holder;
+	END IF;
+
+	IF receipts > 0 THEN
+		INSERT INTO {log}.receipts AS s (key, fingerprint, answer, position, expires_at)
+		SELECT r_key[i], r_fingerprint[i], r_answer[i], CASE WHEN r_event[i] > 0 THEN base + coalesce(rank[r_event[i]], r_event[i]) ELSE r_position[i] END, recorded + r_ttl
+		FROM generate_series(1, receipts) i WHERE r_append[i] <> ALL (bad)
+		ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, answer = excluded.answer, position = excluded.position, expires_at = excluded.expires_at;
+	END IF;
+
+END $$;
