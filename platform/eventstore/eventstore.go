@@ -12,10 +12,11 @@ import (
 
 // Limits of one append, in bytes and counts. The engine refuses more with ErrTooLarge.
 const (
-	MaxPayload = 1 << 20 // one event's data
-	MaxEvents  = 1000    // events of one append
-	MaxStreams = 100     // written or checked streams of one append
-	MaxContent = 8 << 20 // one large text
+	MaxPayload = 1 << 20  // one event's data
+	MaxAppend  = 16 << 20 // all data of one append
+	MaxEvents  = 1000     // events of one append
+	MaxStreams = 100      // written or checked streams of one append
+	MaxContent = 8 << 20  // one large text
 )
 
 // Position is a place in the log: an opaque token that orders as a string within one log. The zero value is before the first event.

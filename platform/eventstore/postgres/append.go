@@ -92,11 +92,17 @@ func (j *job) check() error {
 			if len(e.Data) > eventstore.MaxPayload || len(e.Meta) > eventstore.MaxPayload {
 				return fmt.Errorf("%w: an event of %d bytes, %d are allowed", eventstore.ErrTooLarge, max(len(e.Data), len(e.Meta)), eventstore.MaxPayload)
 			}
+			if e.Schema < 1 {
+				return fmt.Errorf("%w: schema version %d, they begin at 1", eventstore.ErrInvalid, e.Schema)
+			}
 			j.bytes += len(e.Data) + len(e.Meta) + 200
 		}
 	}
 	if j.events > eventstore.MaxEvents {
 		return fmt.Errorf("%w: %d events in one append, %d are allowed", eventstore.ErrTooLarge, j.events, eventstore.MaxEvents)
+	}
+	if j.bytes > eventstore.MaxAppend {
+		return fmt.Errorf("%w: %d bytes in one append, %d are allowed", eventstore.ErrTooLarge, j.bytes, eventstore.MaxAppend)
 	}
 	for _, r := range j.Receipts {
 		if r.After < 0 || r.After > j.events {
@@ -126,7 +132,7 @@ func newAppender(s *Store, cfg *pgx.ConnConfig) *appender {
 	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"} {
 		cfg.RuntimeParams[name] = value
 	}
-	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,$31,$32,$33,$34,$35,$36)"
+	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26)"
 	return &appender{store: s, cfg: cfg, in: make(chan *job, 4*s.opts.BatchCount), sql: sql, stopped: make(chan struct{})}
 }
 

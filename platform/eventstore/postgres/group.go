@@ -182,33 +182,37 @@ type failure struct {
 	At          time.Time `json:"at"`
 }
 
-// batch is the arguments of log.append, column by column.
+// batch is the arguments of log.append; schema.sql says how rows lie in them.
 type batch struct {
-	wAppend, wExpect                       []int32
-	wCategory                              []string
-	wStream                                []uuid.UUID
-	eAppend, eWrite, eNth, eLeft, eSchema  []int32
-	eID, eTenant, eCorrelation, eCausation []uuid.UUID
-	eType, eActor                          []string
-	eAt                                    []time.Time
-	eData, eMeta                           [][]byte
-	cAppend, cItem, cNeed, cFinal          []int32
-	cKey                                   [][]byte
-	cTaker, cFreed, cHolder                []string
-	rAppend, rItem, rEvent                 []int32
-	rKey, rFingerprint, rAnswer            [][]byte
-	rPosition                              []int64
-	ttl                                    time.Duration
-	hAppend                                []int32
-	hHash                                  [][]byte
+	wInt           []int32
+	wCategory      []string
+	wStream        []uuid.UUID
+	eInt           []int32
+	eUUID          []uuid.UUID
+	eText          []string
+	eAt            []time.Time
+	eBytes         [][]byte
+	cAppend, cItem []int32
+	cKey           [][]byte
+	cNeed          []int32
+	cTaker, cFreed []string
+	cFinal         []int32
+	cHolder        []string
+	rAppend, rItem []int32
+	rKey, rPrint   [][]byte
+	rAnswer        [][]byte
+	rEvent         []int32
+	rPosition      []int64
+	ttl            time.Duration
+	hAppend        []int32
+	hHash          [][]byte
 }
 
 func (b *batch) args() []any {
 	return []any{
-		b.wAppend, b.wCategory, b.wStream, b.wExpect,
-		b.eAppend, b.eWrite, b.eNth, b.eLeft, b.eID, b.eType, b.eSchema, b.eTenant, b.eActor, b.eAt, b.eCorrelation, b.eCausation, b.eData, b.eMeta,
+		b.wInt, b.wCategory, b.wStream, b.eInt, b.eUUID, b.eText, b.eAt, b.eBytes,
 		b.cAppend, b.cItem, b.cKey, b.cNeed, b.cTaker, b.cFreed, b.cFinal, b.cHolder,
-		b.rAppend, b.rItem, b.rKey, b.rFingerprint, b.rAnswer, b.rEvent, b.rPosition, b.ttl,
+		b.rAppend, b.rItem, b.rKey, b.rPrint, b.rAnswer, b.rEvent, b.rPosition, b.ttl,
 		b.hAppend, b.hHash,
 	}
 }
@@ -216,12 +220,12 @@ func (b *batch) args() []any {
 func pack(jobs []*job, ttl time.Duration) *batch {
 	b := &batch{ttl: ttl}
 	for i, j := range jobs {
-		n, before := int32(i+1), len(b.eID)
+		n, before := int32(i+1), len(b.eAt)
 		for _, w := range j.Writes {
-			b.wAppend, b.wExpect = append(b.wAppend, n), append(b.wExpect, int32(w.Expect))
+			b.wInt = append(b.wInt, n, int32(w.Expect))
 			b.wCategory, b.wStream = append(b.wCategory, w.Stream.Category), append(b.wStream, w.Stream.ID)
 			for k := range w.Events {
-				b.event(n, int32(k+1), int32(before+j.events-len(b.eID)-1), &w.Events[k])
+				b.event(n, int32(k+1), int32(before+j.events-len(b.eAt)-1), &w.Events[k])
 			}
 		}
 		for _, c := range j.claims {
@@ -230,25 +234,29 @@ func pack(jobs []*job, ttl time.Duration) *batch {
 			b.cTaker, b.cFreed, b.cHolder = append(b.cTaker, c.taker), append(b.cFreed, c.freed), append(b.cHolder, c.holder)
 		}
 		for k := range j.Receipts {
-			r := &j.Receipts[k]
-			event := int32(0)
-			if r.After > 0 {
-				event = int32(before + r.After)
-			}
-			position, _ := number(r.Position) // a position of another log stands as 0
-			b.rAppend, b.rItem, b.rEvent, b.rPosition = append(b.rAppend, n), append(b.rItem, int32(k)), append(b.rEvent, event), append(b.rPosition, position)
-			b.rKey, b.rFingerprint, b.rAnswer = append(b.rKey, r.Key[:]), append(b.rFingerprint, r.Fingerprint[:]), append(b.rAnswer, append([]byte{}, r.Answer...))
+			b.receipt(n, int32(k), before, &j.Receipts[k])
 		}
 	}
 	return b
 }
 
 func (b *batch) event(n, nth, left int32, e *eventstore.Event) {
-	b.eAppend, b.eWrite, b.eNth, b.eLeft = append(b.eAppend, n), append(b.eWrite, int32(len(b.wAppend))), append(b.eNth, nth), append(b.eLeft, left)
-	b.eID, b.eType, b.eSchema, b.eTenant = append(b.eID, e.ID), append(b.eType, e.Type), append(b.eSchema, int32(e.Schema)), append(b.eTenant, e.Tenant)
-	b.eActor, b.eAt, b.eCorrelation, b.eCausation = append(b.eActor, e.Actor), append(b.eAt, e.At), append(b.eCorrelation, e.Correlation), append(b.eCausation, e.Causation)
-	b.eData, b.eMeta = append(b.eData, e.Data), append(b.eMeta, e.Meta)
+	b.eInt = append(b.eInt, n, int32(len(b.wStream)), nth, left, int32(e.Schema))
+	b.eUUID = append(b.eUUID, e.ID, e.Tenant, e.Correlation, e.Causation)
+	b.eText = append(b.eText, e.Type, e.Actor)
+	b.eAt = append(b.eAt, e.At)
+	b.eBytes = append(b.eBytes, e.Data, e.Meta)
 	for i := range e.Contents {
 		b.hAppend, b.hHash = append(b.hAppend, n), append(b.hHash, e.Contents[i][:])
 	}
+}
+
+func (b *batch) receipt(n, item int32, before int, r *eventstore.Receipt) {
+	event := int32(0)
+	if r.After > 0 {
+		event = int32(before + r.After)
+	}
+	position, _ := number(r.Position) // a position of another log stands as 0
+	b.rAppend, b.rItem, b.rEvent, b.rPosition = append(b.rAppend, n), append(b.rItem, item), append(b.rEvent, event), append(b.rPosition, position)
+	b.rKey, b.rPrint, b.rAnswer = append(b.rKey, r.Key[:]), append(b.rPrint, r.Fingerprint[:]), append(b.rAnswer, append([]byte{}, r.Answer...))
 }

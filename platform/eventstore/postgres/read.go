@@ -36,7 +36,7 @@ func queriesFor(log string) queries {
 		contents:      `SELECT hash, data FROM {log}.contents WHERE hash = ANY ($1)`,
 		putContent:    `INSERT INTO {log}.contents AS c (hash, tenant, data) VALUES ($1, $2, $3) ON CONFLICT (hash) DO UPDATE SET put_at = now() WHERE NOT c.pinned`,
 		sweepReceipts: `DELETE FROM {log}.receipts WHERE key IN (SELECT key FROM {log}.receipts WHERE expires_at < now() LIMIT 5000)`,
-		sweepContents: `DELETE FROM {log}.contents WHERE NOT pinned AND put_at < now() - interval '1 day'`,
+		sweepContents: `DELETE FROM {log}.contents WHERE hash IN (SELECT hash FROM {log}.contents WHERE NOT pinned AND put_at < now() - interval '1 day' LIMIT 500)`,
 	}
 	fill := strings.NewReplacer("{log}", log, "{columns}", columns)
 	for _, s := range []*string{&q.head, &q.streamForward, &q.streamBack, &q.version, &q.window, &q.windowBack, &q.at, &q.holder, &q.receipt, &q.contents, &q.putContent, &q.sweepReceipts, &q.sweepContents} {
@@ -275,15 +275,20 @@ func (s *Store) Contents(ctx context.Context, hashes []eventstore.Hash) (map[eve
 	return found, readError(err)
 }
 
-// Sweep implements eventstore.Store.
+// Sweep implements eventstore.Store. It takes the appenders' lock for the texts, so that none is removed while it is being referred to.
 func (s *Store) Sweep(ctx context.Context) (int64, error) {
 	var swept int64
-	for _, sql := range []string{s.sql.sweepReceipts, s.sql.sweepContents} {
-		done, err := s.pool.Exec(ctx, sql)
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		receipts, err := tx.Exec(ctx, s.sql.sweepReceipts)
 		if err != nil {
-			return swept, readError(err)
+			return err
 		}
-		swept += done.RowsAffected()
-	}
-	return swept, nil
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", lockKey(s.opts.Schema)); err != nil {
+			return err
+		}
+		contents, err := tx.Exec(ctx, s.sql.sweepContents)
+		swept = receipts.RowsAffected() + contents.RowsAffected()
+		return err
+	})
+	return swept, readError(err)
 }

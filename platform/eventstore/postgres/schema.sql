@@ -65,12 +65,14 @@ END $$;
 
 -- append commits a batch of appends that share no stream, claim, receipt or event id (shared reads aside), so each is judged
 -- alone and in one pass. The lock makes commit order the order of positions; every later statement sees all earlier commits.
+-- Columns of one type travel in one array, row after row (taking many arrays apart costs more than the insert):
+--   w_int: append, expected version · e_int: append, write, n-th of its write, events left in its append, schema
+--   e_uuid: id, tenant, correlation, causation · e_text: type, actor · e_bytes: data, meta
 -- base is the position before the first new event, known the version of each write's stream before this call,
 -- failures (null if none) say which appends were left out and why.
 CREATE OR REPLACE FUNCTION {log}.append(
-	w_append int[], w_category text[], w_stream uuid[], w_expect int[],
-	e_append int[], e_write int[], e_nth int[], e_left int[], e_id uuid[], e_type text[], e_schema int[], e_tenant uuid[],
-	e_actor text[], e_at timestamptz[], e_correlation uuid[], e_causation uuid[], e_data bytea[], e_meta bytea[],
+	w_int int[], w_category text[], w_stream uuid[],
+	e_int int[], e_uuid uuid[], e_text text[], e_at timestamptz[], e_bytes bytea[],
 	c_append int[], c_item int[], c_key bytea[], c_need int[], c_taker text[], c_freed text[], c_final int[], c_holder text[],
 	r_append int[], r_item int[], r_key bytea[], r_fingerprint bytea[], r_answer bytea[], r_event int[], r_position bigint[], r_ttl interval,
 	h_append int[], h_hash bytea[],
@@ -80,8 +82,8 @@ CREATE OR REPLACE FUNCTION {log}.append(
 DECLARE
 	bad      int[] := '{}'; -- appends left out
 	rank     int[];         -- which new event each event becomes, if any is left out
-	events   int := coalesce(cardinality(e_id), 0);
-	writes   int := coalesce(cardinality(w_expect), 0);
+	events   int := coalesce(cardinality(e_at), 0);
+	writes   int := coalesce(cardinality(w_stream), 0);
 	claims   int := coalesce(cardinality(c_key), 0);
 	receipts int := coalesce(cardinality(r_key), 0);
 	contents int := coalesce(cardinality(h_hash), 0);
@@ -93,7 +95,7 @@ BEGIN
 	SELECT last.position, last.recorded_at,
 		ARRAY(SELECT coalesce((SELECT e.version FROM {log}.events e WHERE e.stream = w_stream[i] AND e.category = w_category[i] ORDER BY e.version DESC LIMIT 1), 0)
 			FROM generate_series(1, writes) i),
-		EXISTS (SELECT FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_id[i])
+		EXISTS (SELECT FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_uuid[4*i-3])
 	INTO base, recorded, known, repeated
 	FROM (VALUES (1)) one LEFT JOIN LATERAL (SELECT e.position, e.recorded_at FROM {log}.events e ORDER BY e.position DESC LIMIT 1) last ON true;
 	base := coalesce(base, 0);
@@ -101,9 +103,9 @@ BEGIN
 
 	IF repeated THEN
 		FOR r IN
-			SELECT e_append[i] AS append, i AS item, x.position AS number, x.recorded_at AS at,
-				CASE WHEN x.stream = w_stream[e_write[i]] AND x.category = w_category[e_write[i]] THEN 1 ELSE 2 END AS what
-			FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_id[i]
+			SELECT e_int[5*i-4] AS append, i AS item, x.position AS number, x.recorded_at AS at,
+				CASE WHEN x.stream = w_stream[e_int[5*i-3]] AND x.category = w_category[e_int[5*i-3]] THEN 1 ELSE 2 END AS what
+			FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_uuid[4*i-3]
 		LOOP
 			bad := bad || r.append;
 			failures := coalesce(failures, '[]') || to_jsonb(r);
@@ -121,9 +123,9 @@ BEGIN
 	END IF;
 
 	FOR i IN 1 .. writes LOOP
-		IF w_expect[i] >= 0 AND known[i] <> w_expect[i] OR w_expect[i] = -2 AND known[i] = 0 THEN
-			bad := bad || w_append[i];
-			failures := coalesce(failures, '[]') || jsonb_build_object('append', w_append[i], 'what', 4, 'item', i, 'number', known[i]);
+		IF w_int[2*i] >= 0 AND known[i] <> w_int[2*i] OR w_int[2*i] = -2 AND known[i] = 0 THEN
+			bad := bad || w_int[2*i-1];
+			failures := coalesce(failures, '[]') || jsonb_build_object('append', w_int[2*i-1], 'what', 4, 'item', i, 'number', known[i]);
 		END IF;
 	END LOOP;
 
@@ -148,14 +150,14 @@ BEGIN
 
 	IF bad <> '{}' THEN
 		FOR i IN 1 .. events LOOP
-			n := n + (e_append[i] <> ALL (bad))::int;
+			n := n + (e_int[5*i-4] <> ALL (bad))::int;
 			rank[i] := n;
 		END LOOP;
 	END IF;
 	INSERT INTO {log}.events (position, commit, id, stream, version, schema, category, type, tenant, actor, at, recorded_at, correlation, causation, data, meta)
-	SELECT base + coalesce(rank[i], i), base + coalesce(rank[i], i) + e_left[i], e_id[i], w_stream[e_write[i]], known[e_write[i]] + e_nth[i], e_schema[i],
-		w_category[e_write[i]], e_type[i], e_tenant[i], e_actor[i], e_at[i], recorded, e_correlation[i], e_causation[i], e_data[i], e_meta[i]
-	FROM generate_series(1, events) i WHERE e_append[i] <> ALL (bad);
+	SELECT base + coalesce(rank[i], i), base + coalesce(rank[i], i) + e_int[5*i-1], e_uuid[4*i-3], w_stream[e_int[5*i-3]], known[e_int[5*i-3]] + e_int[5*i-2], e_int[5*i],
+		w_category[e_int[5*i-3]], e_text[2*i-1], e_uuid[4*i-2], e_text[2*i], e_at[i], recorded, e_uuid[4*i-1], e_uuid[4*i], e_bytes[2*i-1], e_bytes[2*i]
+	FROM generate_series(1, events) i WHERE e_int[5*i-4] <> ALL (bad);
 
 	IF claims > 0 THEN
 		DELETE FROM {log}.claims h USING generate_series(1, claims) i

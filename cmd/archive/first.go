@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/bgce/archive/commands/cortex"
+	"github.com/bgce/archive/platform/config"
+)
+
+// firstAdminPath is where the first administrator's password stands until it is changed.
+func firstAdminPath(cfg config.Config) string { return filepath.Join(cfg.Data, "first-admin") }
+
+// firstStart makes the root tenant and its administrator when the log is empty. A password made here is written down before it is
+// used: a crash between the two must not leave an account that nobody can enter.
+func (a *app) firstStart(ctx context.Context, s *storage) error {
+	head, err := s.log.Head(ctx)
+	if err != nil || head != "" {
+		return err
+	}
+	password, path := a.firstPassword(), firstAdminPath(a.cfg)
+	if password == "" {
+		password = rand.Text()
+		if err := writeSecret(path, password+"\n"); err != nil {
+			return fmt.Errorf("the first administrator's password cannot be written down: %w", err)
+		}
+	}
+	made, err := cortex.Bootstrap{Domain: a.cfg.Domain, AdminEmail: a.cfg.FirstAdmin(), AdminPassword: password}.Run(ctx, s.kernel)
+	if err == nil && !made { // another process was first, with another password
+		err = os.Remove(path)
+		if errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	return err
+}
+
+// firstPassword is the first administrator's, as configured or as written down; "" when it is neither.
+func (a *app) firstPassword() string {
+	if a.cfg.AdminPassword != "" {
+		return a.cfg.AdminPassword.Reveal()
+	}
+	read, err := os.ReadFile(firstAdminPath(a.cfg))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(read))
+}
+
+// forgetFirstPassword removes the written password once it is not the password any more.
+func (a *app) forgetFirstPassword(ctx context.Context, s *storage) error {
+	path := firstAdminPath(a.cfg)
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	if err := cortex.FirstPasswordChanged(ctx, s.kernel); err != nil {
+		return quietly(err)
+	}
+	a.logger().Info("the first administrator's password was changed; the file with the old one is removed", "file", path)
+	return os.Remove(path)
+}

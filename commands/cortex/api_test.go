@@ -1,0 +1,512 @@
+package cortex_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/bgce/archive/commands/cortex"
+	domain "github.com/bgce/archive/domain/cortex"
+	"github.com/bgce/archive/platform/auth"
+	"github.com/bgce/archive/platform/es"
+	"github.com/bgce/archive/platform/project"
+	"github.com/bgce/archive/platform/rest"
+	"github.com/bgce/archive/platform/rest/apitest"
+	views "github.com/bgce/archive/projections/cortex"
+	questions "github.com/bgce/archive/readapi/cortex"
+)
+
+const (
+	rootHost, acmeHost = "root.localhost", "acme.localhost"
+	password           = "correct horse battery"
+	platform, boss     = "platform@root.localhost", "boss@acme.localhost"
+)
+
+// world is the room's whole API: the root tenant with its first administrator, and the tenant acme with one of its own.
+type world struct {
+	*apitest.Server
+	auth    *auth.Service
+	tokens  map[string]string // access tokens by e-mail
+	acme    uuid.UUID
+	bossID  uuid.UUID
+	counter int
+}
+
+type object = map[string]any
+
+func start(t *testing.T) *world {
+	t.Helper()
+	w := &world{tokens: map[string]string{}}
+	w.Server = apitest.New(t, apitest.Setup{
+		Views:  views.Views,
+		Routes: []func(*rest.API){func(api *rest.API) { cortex.Routes(api, w.auth) }, questions.Routes},
+		Config: func(c *rest.Config) { w.auth = c.Verifier.(*auth.Service) },
+	})
+	first := cortex.Bootstrap{Domain: rootHost, AdminEmail: platform, AdminPassword: password}
+	var wg sync.WaitGroup
+	var made [2]bool
+	for i := range made { // two processes start at once
+		wg.Go(func() {
+			var err error
+			if made[i], err = first.Run(t.Context(), es.New(w.Store, w.Vault, 10)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if made[0] == made[1] {
+		t.Fatalf("of two that start together one makes the first tenant: got %v", made)
+	}
+	w.caughtUp(t)
+	w.logIn(t, rootHost, platform)
+	w.acme = w.id(t, w.as(t, platform, "POST /api/v1/tenants", object{"name": "Acme", "domain": acmeHost}))
+	w.caughtUp(t)
+	inAcme := map[string]string{"Archive-Tenant": w.acme.String(), "Archive-Reason": "first administrator"}
+	w.bossID = w.id(t, w.do(t, platform, rootHost, "POST /api/v1/users", w.user(boss, "admin"), inAcme))
+	w.caughtUp(t)
+	w.logIn(t, acmeHost, boss)
+	return w
+}
+
+// user is the body of a new account.
+func (w *world) user(email string, roles ...string) object {
+	w.counter++
+	return object{"email": email, "username": fmt.Sprintf("user%d", w.counter), "display_name": "Some Body", "password": password, "roles": roles}
+}
+
+// add makes an account in acme and logs it in.
+func (w *world) add(t *testing.T, email string, roles ...string) uuid.UUID {
+	t.Helper()
+	id := w.id(t, w.as(t, boss, "POST /api/v1/users", w.user(email, roles...)))
+	w.caughtUp(t)
+	w.logIn(t, acmeHost, email)
+	return id
+}
+
+func (w *world) caughtUp(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for _, v := range views.Views {
+		if err := (project.Reader{DB: w.DB, Engine: w.Engine}).WaitFor(ctx, v.Name(), w.Head()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) do(t *testing.T, email, host, what string, body any, header map[string]string) apitest.Answer {
+	t.Helper()
+	h := map[string]string{}
+	for name, value := range header {
+		h[name] = value
+	}
+	if email != "" {
+		h["Authorization"] = "Bearer " + w.tokens[email]
+	}
+	return w.Do(t, apitest.Case{Do: what, Host: host, Body: body, Header: h})
+}
+
+// as sends a request from the tenant that the e-mail says.
+func (w *world) as(t *testing.T, email, what string, body any) apitest.Answer {
+	t.Helper()
+	_, host, _ := strings.Cut(email, "@")
+	return w.do(t, email, host, what, body, map[string]string{"If-Match": "*"})
+}
+
+func (w *world) id(t *testing.T, a apitest.Answer) uuid.UUID {
+	t.Helper()
+	if a.Status != 201 {
+		t.Fatalf("got %d: %s", a.Status, a.Body)
+	}
+	return uuid.MustParse(a.JSON(t)["id"].(string))
+}
+
+func (w *world) tryLogIn(t *testing.T, host, email, pass string) apitest.Answer {
+	t.Helper()
+	return w.do(t, "", host, "POST /api/v1/auth/login", object{"email": email, "password": pass}, nil)
+}
+
+// logIn keeps the access token and gives the refresh token.
+func (w *world) logIn(t *testing.T, host, email string) string {
+	t.Helper()
+	a := w.tryLogIn(t, host, email, password)
+	wants(t, a, 200, "")
+	got := a.JSON(t)
+	if got["token_type"] != "Bearer" || got["expires_in"] != 900.0 || a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("got %v, Cache-Control %q", got, a.Header.Get("Cache-Control"))
+	}
+	w.tokens[email] = got["access_token"].(string)
+	return got["refresh_token"].(string)
+}
+
+func wants(t *testing.T, a apitest.Answer, status int, code string) {
+	t.Helper()
+	if a.Status != status || a.Code() != code {
+		t.Fatalf("got %d %q, want %d %q: %s", a.Status, a.Code(), status, code, a.Body)
+	}
+}
+
+// eventually waits for what the directory's cache of a second delays.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("not within 2 s: %s", what)
+		}
+		select {
+		case <-t.Context().Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func TestLogInOutAndMe(t *testing.T) {
+	w := start(t)
+	a := w.as(t, boss, "GET /api/v1/auth/me", nil)
+	wants(t, a, 200, "")
+	me := a.JSON(t)
+	if me["actor"] != w.bossID.String() || me["tenant"] != w.acme.String() || me["user"].(object)["email"] != boss {
+		t.Errorf("got %v", me)
+	}
+	unknown, wrong := w.tryLogIn(t, acmeHost, "nobody@acme.localhost", password), w.tryLogIn(t, acmeHost, boss, "wrong password")
+	wants(t, unknown, 401, "cortex.credentials")
+	wants(t, wrong, 401, "cortex.credentials")
+	wants(t, w.tryLogIn(t, rootHost, boss, password), 401, "cortex.credentials") // an account is its tenant's
+	wants(t, w.tryLogIn(t, acmeHost, "  BOSS@ACME.localhost ", password), 200, "")
+	wants(t, w.do(t, boss, rootHost, "GET /api/v1/auth/me", nil, nil), 403, "rest.wrong_tenant")
+
+	head := w.Head()
+	wants(t, w.as(t, boss, "POST /api/v1/auth/logout", nil), 204, "")
+	if got := w.Types(head); len(got) != 1 || got[0] != "cortex.session.ended" {
+		t.Errorf("log-out: got %v", got)
+	}
+	eventually(t, "the token of an ended session is refused", func() bool {
+		return w.as(t, boss, "GET /api/v1/auth/me", nil).Status == 401
+	})
+}
+
+func TestRefreshGraceAndReuse(t *testing.T) {
+	w := start(t)
+	first := w.logIn(t, acmeHost, boss)
+	refresh := func(token string) apitest.Answer {
+		return w.do(t, "", acmeHost, "POST /api/v1/auth/refresh", object{"refresh_token": token}, nil)
+	}
+	a := refresh(first)
+	wants(t, a, 200, "")
+	second := a.JSON(t)["refresh_token"].(string)
+	if again := refresh(first); again.Status != 200 || again.JSON(t)["refresh_token"] != second {
+		t.Errorf("a lost answer is given again: got %d %s", again.Status, again.Body)
+	}
+	w.Exec(`UPDATE auth.refresh_tokens SET used_at = used_at - interval '31 seconds' WHERE used_at IS NOT NULL`) // the grace is over
+	head := w.Head()
+	wants(t, refresh(first), 401, "auth.refresh_reused")
+	if got := w.Types(head); len(got) != 1 || got[0] != "cortex.session.revoked" {
+		t.Errorf("got %v", got)
+	}
+	wants(t, refresh(second), 401, "auth.refresh_invalid")
+	wants(t, refresh("nonsense"), 401, "auth.refresh_invalid")
+}
+
+func TestUsersOfATenant(t *testing.T) {
+	w := start(t)
+	ada := w.add(t, "ada@acme.localhost", "editor")
+	same := w.user("ADA@acme.localhost")
+	wants(t, w.as(t, boss, "POST /api/v1/users", same), 409, "cortex.email_taken")
+	same = w.user("other@acme.localhost")
+	same["username"] = "USER2" // ada's, in other letters
+	wants(t, w.as(t, boss, "POST /api/v1/users", same), 409, "cortex.username_taken")
+	wants(t, w.as(t, "ada@acme.localhost", "POST /api/v1/users", w.user("x@acme.localhost")), 403, "rest.forbidden")
+	wants(t, w.as(t, boss, "GET /api/v1/users?role=editor", nil), 200, "")
+
+	public := w.do(t, "", acmeHost, "GET /api/v1/users/"+ada.String(), nil, nil)
+	wants(t, public, 200, "")
+	if got := public.JSON(t); got["username"] == nil || got["email"] != nil || got["roles"] != nil || got["status"] != nil {
+		t.Errorf("anyone sees %v", got)
+	}
+	if got := w.as(t, "ada@acme.localhost", "GET /api/v1/users/"+ada.String(), nil).JSON(t); got["email"] != "ada@acme.localhost" {
+		t.Errorf("the person sees %v", got)
+	}
+	wants(t, w.as(t, platform, "GET /api/v1/users/"+ada.String(), nil), 404, "rest.not_found")
+
+	path := "/api/v1/users/" + ada.String()
+	wants(t, w.as(t, boss, "PUT "+path+"/roles", object{"roles": []string{"admin"}}), 200, "")
+	wants(t, w.as(t, boss, "POST "+path+"/suspend", object{"reason": "spam"}), 200, "")
+	eventually(t, "a suspended account is shut out", func() bool {
+		return w.as(t, "ada@acme.localhost", "GET /api/v1/auth/me", nil).Status == 401
+	})
+	wants(t, w.tryLogIn(t, acmeHost, "ada@acme.localhost", password), 401, "cortex.credentials")
+	wants(t, w.as(t, boss, "PUT "+path+"/roles", object{"roles": []string{}}), 409, "cortex.user_suspended")
+	boss1 := "/api/v1/users/" + w.bossID.String()
+	for _, what := range []string{"POST " + boss1 + "/suspend", "PUT " + boss1 + "/roles", "DELETE " + boss1} {
+		body := map[string]any{"P": object{"reason": "x"}, "U": object{"roles": []string{"viewer"}}, "E": nil}[what[:1]]
+		if what[:2] == "PU" {
+			body = object{"roles": []string{"viewer"}}
+		}
+		wants(t, w.as(t, boss, what, body), 409, "cortex.last_admin")
+	}
+	wants(t, w.as(t, boss, "POST "+path+"/reactivate", nil), 200, "")
+	wants(t, w.as(t, boss, "POST "+boss1+"/suspend", object{"reason": "x"}), 200, "") // ada administers again
+	wants(t, w.as(t, boss, "POST /api/v1/users/"+uuid.NewString()+"/reactivate", nil), 404, "rest.not_found")
+}
+
+func TestOneOfManyGetsAnEmail(t *testing.T) {
+	w := start(t)
+	bodies := make([]object, 16)
+	for i := range bodies {
+		bodies[i] = w.user("wanted@acme.localhost")
+	}
+	answers := make([]apitest.Answer, len(bodies))
+	var wg sync.WaitGroup
+	for i := range answers {
+		wg.Go(func() { answers[i] = w.as(t, boss, "POST /api/v1/users", bodies[i]) })
+	}
+	wg.Wait()
+	made := 0
+	for _, a := range answers {
+		if a.Status == 201 {
+			made++
+		} else if a.Code() != "cortex.email_taken" {
+			t.Errorf("got %d %s", a.Status, a.Body)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d accounts have one e-mail address", made)
+	}
+}
+
+func TestTwoAdministratorsCannotBothLeave(t *testing.T) {
+	w := start(t)
+	ada := w.add(t, "ada@acme.localhost", "admin")
+	var wg sync.WaitGroup
+	answers := make([]apitest.Answer, 2)
+	for i, what := range []string{"DELETE /api/v1/users/" + ada.String(), "DELETE /api/v1/users/" + w.bossID.String()} {
+		wg.Go(func() { answers[i] = w.as(t, boss, what, nil) })
+	}
+	wg.Wait()
+	if s := answers[0].Status + answers[1].Status; s != 200+409 {
+		t.Errorf("got %s and %s", answers[0].Body, answers[1].Body)
+	}
+}
+
+func TestAKeyMakesCreatingRepeatable(t *testing.T) {
+	w := start(t)
+	body, key := w.user("ada@acme.localhost"), map[string]string{"Idempotency-Key": "k1"}
+	first := w.do(t, boss, acmeHost, "POST /api/v1/users", body, key)
+	id := w.id(t, first)
+	head := w.Head()
+	if again := w.do(t, boss, acmeHost, "POST /api/v1/users", body, key); w.id(t, again) != id || w.Head() != head {
+		t.Errorf("got %s", again.Body)
+	}
+	body["password"] = "another password"
+	wants(t, w.do(t, boss, acmeHost, "POST /api/v1/users", body, key), 422, "rest.key_reused")
+
+	tenant := object{"name": "Globex", "domain": "globex.localhost"}
+	made := w.id(t, w.do(t, platform, rootHost, "POST /api/v1/tenants", tenant, key))
+	if again := w.do(t, platform, rootHost, "POST /api/v1/tenants", tenant, key); w.id(t, again) != made {
+		t.Errorf("got %s", again.Body)
+	}
+}
+
+func TestErasure(t *testing.T) {
+	w := start(t)
+	ada := w.add(t, "ada@acme.localhost", "editor")
+	path := "/api/v1/users/" + ada.String()
+	w.add(t, "bob@acme.localhost")
+	wants(t, w.as(t, "bob@acme.localhost", "DELETE "+path, nil), 404, "rest.not_found")
+	wants(t, w.as(t, "ada@acme.localhost", "DELETE "+path, nil), 200, "")
+	w.caughtUp(t)
+	wants(t, w.as(t, boss, "GET "+path, nil), 404, "rest.not_found")
+	head := w.Head()
+	wants(t, w.as(t, boss, "DELETE "+path, nil), 200, "") // again is quiet
+	if w.Head() != head {
+		t.Error("deleting again wrote something")
+	}
+	u, _, err := es.Load(t.Context(), w.Kernel, domain.Users, w.acme, ada)
+	if err != nil || u.Email != "" || u.Hash != "" {
+		t.Errorf("still there: %+v, %v", u, err)
+	}
+	if left, err := w.Vault.Announced(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("got %v, %v", left, err)
+	}
+	w.add(t, "ada@acme.localhost") // the address is free
+}
+
+func TestAnErasureThatACrashInterruptedIsFinished(t *testing.T) {
+	w := start(t)
+	ada, bob := w.add(t, "ada@acme.localhost"), w.add(t, "bob@acme.localhost")
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for _, id := range []uuid.UUID{ada, bob} {
+		if err := w.Vault.Announce(t.Context(), w.acme, id, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := es.Target{Tenant: w.acme, ID: ada, Deletes: true} // the event, and then the process died
+	if _, err := es.Handle(t.Context(), w.Kernel, domain.Users, gone, es.Command[domain.User](cortex.DeleteUser{})); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Time{now.Add(time.Minute), now.Add(2 * time.Hour)} {
+		if err := cortex.Settle(t.Context(), w.Kernel, w.auth, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Vault.Seal(t.Context(), w.acme, ada, "", nil); !errors.Is(err, es.ErrErased) {
+		t.Errorf("ada's key: got %v", err)
+	}
+	if _, err := w.Vault.Seal(t.Context(), w.acme, bob, "", nil); err != nil {
+		t.Errorf("bob's deletion was never decided: got %v", err)
+	}
+	if left, err := w.Vault.Announced(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("got %v, %v", left, err)
+	}
+}
+
+func TestChangePassword(t *testing.T) {
+	w := start(t)
+	elsewhere := w.logIn(t, acmeHost, boss)
+	w.tokens["elsewhere@acme.localhost"] = w.tokens[boss]
+	kept := w.logIn(t, acmeHost, boss)
+	change := func(old, next string) apitest.Answer {
+		return w.as(t, boss, "POST /api/v1/users/change-password", object{"old_password": old, "new_password": next})
+	}
+	wants(t, change("not the old one", "a new password"), 422, "cortex.password_wrong")
+	wants(t, change(password, "short"), 422, "rest.invalid")
+	wants(t, change(password, "a new password"), 200, "")
+	wants(t, w.tryLogIn(t, acmeHost, boss, password), 401, "cortex.credentials")
+	wants(t, w.tryLogIn(t, acmeHost, boss, "a new password"), 200, "")
+	wants(t, w.do(t, "", acmeHost, "POST /api/v1/auth/refresh", object{"refresh_token": elsewhere}, nil), 401, "auth.refresh_invalid")
+	wants(t, w.do(t, "", acmeHost, "POST /api/v1/auth/refresh", object{"refresh_token": kept}, nil), 200, "")
+	eventually(t, "the other sessions end", func() bool {
+		return w.as(t, "elsewhere@acme.localhost", "GET /api/v1/auth/me", nil).Status == 401
+	})
+	wants(t, w.as(t, boss, "GET /api/v1/auth/me", nil), 200, "")
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := cortex.FirstPasswordChanged(ctx, w.Kernel); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the first administrator changed nothing yet: got %v", err)
+	}
+	wants(t, w.as(t, platform, "POST /api/v1/users/change-password", object{"old_password": password, "new_password": "a new password"}), 200, "")
+	if err := cortex.FirstPasswordChanged(t.Context(), w.Kernel); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGuessingLocksOnce(t *testing.T) {
+	w := start(t)
+	var code string
+	head := w.Head()
+	for range 12 {
+		a := w.tryLogIn(t, acmeHost, boss, "a wrong guess")
+		if code = a.Code(); a.Status == 429 {
+			if a.Header.Get("Retry-After") == "" {
+				t.Fatal("429 without Retry-After")
+			}
+			w.Exec(`UPDATE auth.login_failures SET last_at = last_at - interval '10 seconds' WHERE failures < 10`) // wait
+		}
+	}
+	for range 4 {
+		a := w.tryLogIn(t, acmeHost, boss, "a wrong guess")
+		code = a.Code()
+		w.Exec(`UPDATE auth.login_failures SET last_at = last_at - interval '10 seconds' WHERE failures < 10`)
+	}
+	if code != "cortex.login_throttled" {
+		t.Errorf("got %q", code)
+	}
+	wants(t, w.tryLogIn(t, acmeHost, boss, password), 429, "cortex.login_throttled") // the right one too
+	if got := w.Types(head); len(got) != 1 || got[0] != "cortex.user.locked" {
+		t.Errorf("got %v", got)
+	}
+	w.Exec(`UPDATE auth.login_failures SET last_at = last_at - interval '15 minutes'`)
+	head = w.Head()
+	w.logIn(t, acmeHost, boss)
+	if got := strings.Join(w.Types(head), " "); got != "cortex.user.unlocked cortex.session.started" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestTenantsOverHTTP(t *testing.T) {
+	w := start(t)
+	acme := "/api/v1/tenants/" + w.acme.String()
+	wants(t, w.as(t, boss, "POST /api/v1/tenants", object{"name": "Mine", "domain": "mine.localhost"}), 403, "rest.forbidden")
+	wants(t, w.as(t, platform, "POST /api/v1/tenants", object{"name": "Thief", "domain": "ACME.localhost"}), 409, "cortex.domain_taken")
+	wants(t, w.as(t, platform, "POST /api/v1/tenants", object{"name": "X", "domain": "a/b"}), 422, "cortex.domain_invalid")
+	wants(t, w.as(t, boss, "PUT "+acme, object{"name": "Acme & Co", "color": "#336699"}), 200, "")
+	wants(t, w.as(t, boss, "PUT /api/v1/tenants/"+domain.Root.String(), object{"name": "Mine"}), 404, "rest.not_found")
+	wants(t, w.as(t, platform, "POST "+acme+"/domains", object{"domain": "acme.example"}), 200, "")
+	wants(t, w.as(t, platform, "PUT "+acme+"/domains/acme.example/primary", nil), 409, "cortex.domain_unverified")
+	w.caughtUp(t)
+	wants(t, w.do(t, "", rootHost, "GET /api/v1/tenants/by-domain/acme.example", nil, nil), 404, "cortex.tenant_unknown")
+	wants(t, w.as(t, platform, "POST "+acme+"/domains/acme.example/verify", nil), 200, "")
+	wants(t, w.as(t, platform, "PUT "+acme+"/domains/acme.example/primary", nil), 200, "")
+	w.caughtUp(t)
+	got := w.do(t, "", rootHost, "GET /api/v1/tenants/by-domain/ACME.example", nil, nil)
+	wants(t, got, 200, "")
+	if v := got.JSON(t); v["name"] != "Acme & Co" || v["domain"] != "acme.example" || v["created_at"] != nil {
+		t.Errorf("got %v", v)
+	}
+	list := w.as(t, platform, "GET /api/v1/tenants", nil)
+	wants(t, list, 200, "")
+	if n := len(list.JSON(t)["items"].([]any)); n != 2 {
+		t.Errorf("got %d tenants, want 2", n)
+	}
+	wants(t, w.as(t, boss, "GET /api/v1/tenants", nil), 403, "rest.forbidden")
+
+	wants(t, w.as(t, platform, "DELETE "+acme, nil), 409, "cortex.tenant_active")
+	wants(t, w.as(t, platform, "DELETE /api/v1/tenants/"+domain.Root.String(), nil), 409, "cortex.tenant_root")
+	wants(t, w.as(t, platform, "POST "+acme+"/suspend", object{"reason": "unpaid"}), 200, "")
+	eventually(t, "a suspended tenant is closed", func() bool {
+		return w.as(t, boss, "GET /api/v1/auth/me", nil).Code() == "rest.tenant_inactive"
+	})
+	wants(t, w.as(t, platform, "POST "+acme+"/reactivate", nil), 200, "")
+	wants(t, w.as(t, platform, "POST "+acme+"/suspend", object{"reason": "unpaid"}), 200, "")
+	for range 2 {
+		wants(t, w.as(t, platform, "DELETE "+acme, nil), 200, "")
+	}
+	wants(t, w.as(t, platform, "POST "+acme+"/reactivate", nil), 404, "rest.not_found")
+	w.id(t, w.as(t, platform, "POST /api/v1/tenants", object{"name": "Heir", "domain": "acme.example"}))
+}
+
+func TestMachines(t *testing.T) {
+	w := start(t)
+	wants(t, w.as(t, boss, "POST /api/v1/principals", object{"name": "judge-1", "role": "evaluator"}), 403, "rest.forbidden")
+	made := w.as(t, platform, "POST /api/v1/principals", object{"name": "judge-1", "role": "evaluator"})
+	id, secret := w.id(t, made), made.JSON(t)["client_secret"].(string)
+	wants(t, w.as(t, platform, "POST /api/v1/principals", object{"name": "judge-1", "role": "service"}), 409, "cortex.principal_taken")
+	token := func(id uuid.UUID, secret string) apitest.Answer {
+		return w.do(t, "", rootHost, "POST /api/v1/auth/token", object{"grant_type": "client_credentials", "client_id": id, "client_secret": secret}, nil)
+	}
+	wants(t, token(id, "wrong"), 401, "cortex.client_credentials")
+	wants(t, token(uuid.New(), secret), 401, "cortex.client_credentials")
+	got := token(id, secret)
+	wants(t, got, 200, "")
+	w.tokens["judge@root.localhost"] = got.JSON(t)["access_token"].(string)
+	me := w.as(t, "judge@root.localhost", "GET /api/v1/auth/me", nil)
+	wants(t, me, 200, "")
+	if roles := me.JSON(t)["roles"].([]any); len(roles) != 1 || roles[0] != "evaluator" {
+		t.Errorf("got %s", me.Body)
+	}
+	wants(t, w.as(t, platform, "DELETE /api/v1/principals/"+id.String(), nil), 200, "")
+	wants(t, token(id, secret), 401, "cortex.client_credentials")
+	eventually(t, "the token of a revoked principal is refused", func() bool {
+		return w.as(t, "judge@root.localhost", "GET /api/v1/auth/me", nil).Status == 401
+	})
+}
+
+func TestSigningKeysRotateUnderUse(t *testing.T) {
+	w := start(t)
+	wants(t, w.as(t, boss, "POST /api/v1/platform/signing-keys/rotate", nil), 403, "rest.forbidden")
+	wants(t, w.as(t, platform, "POST /api/v1/platform/signing-keys/rotate", nil), 200, "")
+	wants(t, w.as(t, boss, "GET /api/v1/auth/me", nil), 200, "")
+	w.logIn(t, acmeHost, boss)
+	wants(t, w.as(t, boss, "GET /api/v1/auth/me", nil), 200, "")
+	keys := w.Do(t, apitest.Case{Do: "GET /.well-known/jwks.json", Host: "unknown.example"}) // needs no tenant
+	if keys.Status != 200 || len(keys.JSON(t)["keys"].([]any)) != 3 {
+		t.Errorf("got %d %s", keys.Status, keys.Body)
+	}
+}

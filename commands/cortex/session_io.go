@@ -1,0 +1,153 @@
+package cortex
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+
+	domain "github.com/bgce/archive/domain/cortex"
+	"github.com/bgce/archive/platform/auth"
+	"github.com/bgce/archive/platform/es"
+	"github.com/bgce/archive/platform/fault"
+	"github.com/bgce/archive/platform/rest"
+)
+
+// errWait slows down guessing, and everybody else who would log in to that account meanwhile.
+var errWait = fault.New(fault.Limited, "cortex.login_throttled", "too many wrong passwords for this account; wait, then try again")
+
+var noSession uuid.UUID
+
+// Tokens is what a log-in gives.
+type Tokens struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type" enum:"Bearer"`
+	ExpiresIn    int    `json:"expires_in" doc:"seconds"`
+	RefreshToken string `json:"refresh_token,omitempty" doc:"Usable once: every refresh gives the next one."`
+}
+
+// TokensAnswer is not to be stored by anything between.
+type TokensAnswer struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         Tokens
+}
+
+// LogInInput is the body of a log-in.
+type LogInInput struct {
+	Body struct {
+		Email    string `json:"email" minLength:"1" maxLength:"254"`
+		Password string `json:"password" minLength:"1" maxLength:"200"`
+	}
+}
+
+// logIn answers an unknown address, a wrong password and a suspended account alike.
+func (a accounts) logIn(ctx context.Context, c rest.Caller, in *LogInInput) (*TokensAnswer, error) {
+	login := domain.Fold(in.Body.Email)
+	id, _, err := es.Find(ctx, c.Kernel, c.Tenant, domain.Emails, login)
+	if err != nil {
+		return nil, err
+	}
+	u, _, err := es.Load(ctx, c.Kernel, domain.Users, c.Tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	t := c.Target(c.Operation, id)
+	t.Key, t.Actor, t.OwnerOnly = "", es.UserActor(id), false
+	done, err := a.check(ctx, c, login, in.Body.Password, u.Hash)
+	switch {
+	case err != nil:
+		return nil, err
+	case done.Locked && u.Hash != "":
+		_, err := es.Handle(ctx, c.Kernel, domain.Users, t, es.Command[user](lockUser{c.Now.Add(auth.LockFor)}))
+		return nil, errors.Join(domain.ErrCredentials, err)
+	case !done.OK || u.Status != domain.Active:
+		return nil, domain.ErrCredentials
+	case !u.LockedUntil.IsZero():
+		if _, err := es.Handle(ctx, c.Kernel, domain.Users, t, es.Command[user](unlockUser{})); err != nil {
+			return nil, err
+		}
+	}
+	if t.ID, err = uuid.NewV7(); err != nil {
+		return nil, err
+	}
+	t.New = true
+	start := startSession{account: id, compared: u.Hash, lives: auth.RefreshAbsolute, ip: c.IP.String(), agent: clip(c.UserAgent)}
+	if _, err := es.HandleWith(ctx, c.Kernel, domain.Sessions, domain.Users, t, es.CommandWith[session, user](start)); err != nil {
+		return nil, err
+	}
+	of := auth.Session{Tenant: c.Tenant, Account: id, ID: t.ID}
+	refresh, err := a.auth.StartRefresh(ctx, of, c.Now)
+	if err != nil {
+		return nil, err
+	}
+	return a.tokens(ctx, of, u.Roles, refresh)
+}
+
+func (a accounts) check(ctx context.Context, c rest.Caller, login, password, hash string) (auth.Outcome, error) {
+	done, err := a.auth.Check(ctx, auth.Try{Tenant: c.Tenant, Login: login, IP: c.IP.String(), Password: password, Hash: hash}, c.Now)
+	if err == nil && done.Wait > 0 {
+		err = errWait.RetryAfter(int(math.Ceil(done.Wait.Seconds())))
+	}
+	return done, err
+}
+
+// RefreshInput is the body of a refresh.
+type RefreshInput struct {
+	Body struct {
+		RefreshToken string `json:"refresh_token" minLength:"1" maxLength:"200"`
+	}
+}
+
+func (a accounts) refresh(ctx context.Context, c rest.Caller, in *RefreshInput) (*TokensAnswer, error) {
+	next, of, err := a.auth.Refresh(ctx, c.Tenant, in.Body.RefreshToken, c.Now)
+	if errors.Is(err, auth.ErrReused) {
+		return nil, errors.Join(err, a.end(ctx, c, of.ID, revokeSession{"reuse"}))
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, _, err := es.Load(ctx, c.Kernel, domain.Sessions, of.Tenant, of.ID)
+	if err != nil {
+		return nil, err
+	}
+	u, _, err := es.Load(ctx, c.Kernel, domain.Users, of.Tenant, of.Account)
+	if err != nil {
+		return nil, err
+	}
+	if s.Over || u.Status != domain.Active {
+		return nil, errors.Join(auth.ErrRefresh, a.auth.Revoke(ctx, of.ID))
+	}
+	return a.tokens(ctx, of, u.Roles, next)
+}
+
+// LogOutInput is nothing: the token names the session.
+type LogOutInput struct{}
+
+// LogOutAnswer is nothing.
+type LogOutAnswer struct{}
+
+func (a accounts) logOut(ctx context.Context, c rest.Caller, _ *LogOutInput) (*LogOutAnswer, error) {
+	if c.Session == noSession {
+		return &LogOutAnswer{}, nil
+	}
+	return &LogOutAnswer{}, a.end(ctx, c, c.Session, endSession{})
+}
+
+// end writes the event first: a family that outlived a crash is refused by its session.
+func (a accounts) end(ctx context.Context, c rest.Caller, id uuid.UUID, cmd es.Command[session]) error {
+	t := c.Target(c.Operation, id)
+	t.Key, t.OwnerOnly = "", false
+	if _, err := es.Handle(ctx, c.Kernel, domain.Sessions, t, cmd); err != nil {
+		return err
+	}
+	return a.auth.Revoke(ctx, id)
+}
+
+func (a accounts) tokens(ctx context.Context, of auth.Session, roles []string, refresh string) (*TokensAnswer, error) {
+	access, err := a.auth.Issue(ctx, auth.Grant{Tenant: of.Tenant, Account: of.Account, Session: of.ID, Roles: roles})
+	return &TokensAnswer{"no-store", Tokens{access, "Bearer", int(auth.AccessLives / time.Second), refresh}}, err
+}
+
+func clip(s string) string { return s[:min(len(s), 500)] }

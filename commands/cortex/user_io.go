@@ -1,0 +1,151 @@
+package cortex
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	domain "github.com/bgce/archive/domain/cortex"
+	"github.com/bgce/archive/platform/auth"
+	"github.com/bgce/archive/platform/es"
+	"github.com/bgce/archive/platform/fault"
+	"github.com/bgce/archive/platform/rest"
+)
+
+// accounts are the handlers that hash, compare and erase.
+type accounts struct{ auth *auth.Service }
+
+func (a accounts) create(ctx context.Context, c rest.Caller, t es.Target, cmd CreateUser) (_ es.Receipt, err error) {
+	if t, err = secret(ctx, c, t); err != nil {
+		return es.Receipt{}, err
+	}
+	if cmd.hash, err = auth.HashPassword(ctx, cmd.Password); err != nil {
+		return es.Receipt{}, err
+	}
+	return counted(ctx, c.Kernel, t, cmd, slices.Contains(cmd.Roles, domain.Admin))
+}
+
+func (a accounts) setRoles(ctx context.Context, c rest.Caller, t es.Target, cmd SetRoles) (es.Receipt, error) {
+	return counted(ctx, c.Kernel, t, cmd, slices.Contains(cmd.Roles, domain.Admin))
+}
+
+func (a accounts) suspend(ctx context.Context, c rest.Caller, t es.Target, cmd SuspendUser) (es.Receipt, error) {
+	receipt, err := counted(ctx, c.Kernel, t, cmd, false)
+	if err != nil {
+		return receipt, err
+	}
+	return receipt, a.auth.RevokeAll(ctx, t.Tenant, t.ID, noSession)
+}
+
+// reactivate decides on the version it read the roles of.
+func (a accounts) reactivate(ctx context.Context, c rest.Caller, t es.Target, cmd ReactivateUser) (es.Receipt, error) {
+	for try := 1; ; try++ {
+		u, version, err := es.Load(ctx, c.Kernel, domain.Users, t.Tenant, t.ID)
+		if err != nil {
+			return es.Receipt{}, err
+		}
+		at := t
+		if at.Expect == nil {
+			at.Expect = &version
+		}
+		receipt, err := counted(ctx, c.Kernel, at, cmd, slices.Contains(u.Roles, domain.Admin))
+		if t.Expect == nil && errors.Is(err, es.ErrStale) && try < 5 {
+			continue
+		}
+		return receipt, err
+	}
+}
+
+// delete announces the erasure, decides it and carries it out; Settle finishes what a crash leaves between.
+func (a accounts) delete(ctx context.Context, c rest.Caller, t es.Target, cmd DeleteUser) (es.Receipt, error) {
+	if err := a.auth.Vault.Announce(ctx, t.Tenant, t.ID, c.Now); err != nil {
+		return es.Receipt{}, err
+	}
+	receipt, err := counted(ctx, c.Kernel, t, cmd, false)
+	if err == nil {
+		err = a.erase(ctx, c.Kernel, t)
+	} else if k := fault.From(err).Kind; k != fault.Internal && k != fault.Unavailable {
+		err = errors.Join(err, a.auth.Vault.Retract(ctx, t.Tenant, t.ID, c.Now))
+	}
+	return receipt, err
+}
+
+func (a accounts) erase(ctx context.Context, k *es.Kernel, t es.Target) error {
+	if err := a.auth.RevokeAll(ctx, t.Tenant, t.ID, noSession); err != nil {
+		return err
+	}
+	defer k.Evict(domain.Users.Stream(t.ID))
+	return a.auth.Vault.Erase(ctx, t.Tenant, t.ID)
+}
+
+// Settle carries out erasures that were decided and not finished, and forgets those that were not decided for an hour.
+// Run it at start and now and then.
+func Settle(ctx context.Context, k *es.Kernel, a *auth.Service, now time.Time) error {
+	waiting, err := a.Vault.Announced(ctx)
+	for _, e := range waiting {
+		u, _, loading := es.Load(ctx, k, domain.Users, e.Tenant, e.Subject)
+		switch {
+		case loading != nil:
+			err = errors.Join(err, loading)
+		case u.Deleted():
+			err = errors.Join(err, accounts{a}.erase(ctx, k, es.Target{Tenant: e.Tenant, ID: e.Subject}))
+		case now.Sub(e.AskedAt) > time.Hour:
+			err = errors.Join(err, a.Vault.Retract(ctx, e.Tenant, e.Subject, e.AskedAt))
+		}
+	}
+	return err
+}
+
+func (a accounts) changePassword(ctx context.Context, c rest.Caller, t es.Target, cmd ChangePassword) (_ es.Receipt, err error) {
+	if t, err = secret(ctx, c, t); err != nil {
+		return es.Receipt{}, err
+	}
+	u, _, err := es.Load(ctx, c.Kernel, domain.Users, t.Tenant, t.ID)
+	if err != nil {
+		return es.Receipt{}, err
+	}
+	done, err := a.check(ctx, c, domain.Fold(u.Email), cmd.Old, u.Hash)
+	if err != nil {
+		return es.Receipt{}, err
+	}
+	if done.OK {
+		cmd.compared, cmd.keep = u.Hash, c.Session
+	}
+	if cmd.hash, err = auth.HashPassword(ctx, cmd.New); err != nil {
+		return es.Receipt{}, err
+	}
+	receipt, err := es.Handle(ctx, c.Kernel, domain.Users, t, es.Command[user](cmd))
+	if err != nil {
+		return receipt, err
+	}
+	return receipt, a.auth.RevokeAll(ctx, t.Tenant, t.ID, c.Session)
+}
+
+// counted decides about a person and, in the same append, about the tenant's list of administrators.
+func counted(ctx context.Context, k *es.Kernel, t es.Target, cmd es.Command[user], admin bool) (es.Receipt, error) {
+	parts := []es.Part{es.PartOf(domain.Users, t, cmd)}
+	_, version, err := es.Load(ctx, k, domain.Staffs, t.Tenant, t.Tenant)
+	if err != nil {
+		return es.Receipt{}, err
+	}
+	if version > 0 || admin {
+		list := es.Target{Tenant: t.Tenant, Actor: t.Actor, Now: t.Now, ID: t.Tenant, New: version == 0, Correlation: t.Correlation, Meta: t.Meta}
+		parts = append(parts, es.PartOf(domain.Staffs, list, es.Command[staff](countAdmin{t.ID, admin})))
+	}
+	receipts, err := es.HandleAll(ctx, k, t, parts...)
+	if err != nil {
+		return es.Receipt{}, err
+	}
+	return receipts[0], nil
+}
+
+// secret keeps what a keyed request with a password stands for as an HMAC, so that receipts tell nothing about it.
+func secret(ctx context.Context, c rest.Caller, t es.Target) (es.Target, error) {
+	if t.Key == "" {
+		return t, nil
+	}
+	sum, err := c.Kernel.Vault.ClaimHash(ctx, t.Tenant, "request body\x00"+string(t.Body))
+	t.Body = sum[:]
+	return t, err
+}
