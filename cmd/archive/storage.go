@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"github.com/bgce/archive/platform/auth"
 	"github.com/bgce/archive/platform/embedded"
@@ -149,6 +151,10 @@ func (a *app) pool(ctx context.Context, dsn, name string, n int32) (*pgxpool.Poo
 	cfg.MaxConns = n
 	cfg.ConnConfig.RuntimeParams["application_name"] = name
 	a.tel.Pool(cfg)
+	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		pgxuuid.Register(c.TypeMap())
+		return nil
+	}
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 

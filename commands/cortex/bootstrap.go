@@ -34,32 +34,17 @@ func (b Bootstrap) Run(ctx context.Context, k *es.Kernel) (bool, error) {
 		return false, err
 	}
 	name, _, _ := strings.Cut(b.AdminEmail, "@")
-	root := CreateTenant{Profile: domain.Profile{Name: "root"}, Domain: b.Domain}
+	root := CreateTenant{Profile: domain.Profile{Name: "root"}, Domain: b.Domain, trusted: true}
 	admin := CreateUser{Email: b.AdminEmail, Username: name, DisplayName: "First administrator", Roles: []string{domain.Admin}, hash: hash}
 	at := func(id uuid.UUID) es.Target { return es.Target{Tenant: domain.Root, ID: id, New: true} }
 	_, err = es.HandleAll(ctx, k, at(domain.Root),
-		es.PartOf(domain.Tenants, at(domain.Root), es.Command[tenant](foundRoot{root})),
+		es.PartOf(domain.Tenants, at(domain.Root), es.Command[tenant](root)),
 		es.PartOf(domain.Users, at(FirstAdmin), es.Command[user](admin)),
 		es.PartOf(domain.Staffs, at(domain.Root), es.Command[staff](countAdmin{FirstAdmin, true})))
 	if errors.Is(err, es.ErrExists) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// foundRoot takes the root domain for verified: whoever starts the platform says so.
-type foundRoot struct{ CreateTenant }
-
-func (c foundRoot) Decide(env es.Env, t tenant) (tenantEvents, error) {
-	events, err := c.CreateTenant.Decide(env, t)
-	for _, e := range events {
-		e.Evolve(&t)
-	}
-	if err != nil || t.Primary != "" {
-		return events, err
-	}
-	verified, err := VerifyDomain{c.Domain}.Decide(env, t)
-	return append(events, verified...), err
 }
 
 // FirstPasswordChanged returns when the first administrator has chosen a password of their own, or is gone; else with ctx.

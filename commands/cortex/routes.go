@@ -36,8 +36,7 @@ func Routes(api *rest.API, service *auth.Service) {
 	rest.Do(api, http.MethodPost, "/api/v1/auth/refresh", "public", "RotateRefreshToken", a.refresh, rest.Sensitive())
 	rest.Do(api, http.MethodPost, "/api/v1/auth/token", "public", "IssueToken", a.token, rest.Sensitive())
 	rest.Do(api, http.MethodPost, "/api/v1/auth/logout", "user", "LogOut", a.logOut)
-	api.Public("/.well-known/jwks.json", service.ServeKeys)
-	rest.Do(api, http.MethodPost, "/api/v1/platform/signing-keys/rotate", "platform", "RotateSigningKeys", a.rotateKeys)
+	service.Routes(api)
 
 	principals := rest.Over(api, "/api/v1/principals", domain.Principals)
 	rest.Do(api, http.MethodPost, "/api/v1/principals", "platform", "CreatePrincipal", a.createPrincipal)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -18,22 +17,6 @@ import (
 // errWait slows down guessing, and everybody else who would log in to that account meanwhile.
 var errWait = fault.New(fault.Limited, "cortex.login_throttled", "too many wrong passwords for this account; wait, then try again")
 
-var noSession uuid.UUID
-
-// Tokens is what a log-in gives.
-type Tokens struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type" enum:"Bearer"`
-	ExpiresIn    int    `json:"expires_in" doc:"seconds"`
-	RefreshToken string `json:"refresh_token,omitempty" doc:"Usable once: every refresh gives the next one."`
-}
-
-// TokensAnswer is not to be stored by anything between.
-type TokensAnswer struct {
-	CacheControl string `header:"Cache-Control"`
-	Body         Tokens
-}
-
 // LogInInput is the body of a log-in.
 type LogInInput struct {
 	Body struct {
@@ -43,7 +26,7 @@ type LogInInput struct {
 }
 
 // logIn answers an unknown address, a wrong password and a suspended account alike.
-func (a accounts) logIn(ctx context.Context, c rest.Caller, in *LogInInput) (*TokensAnswer, error) {
+func (a accounts) logIn(ctx context.Context, c rest.Caller, in *LogInInput) (*auth.TokensAnswer, error) {
 	login := domain.Fold(in.Body.Email)
 	id, _, err := es.Find(ctx, c.Kernel, c.Tenant, domain.Emails, login)
 	if err != nil {
@@ -77,12 +60,11 @@ func (a accounts) logIn(ctx context.Context, c rest.Caller, in *LogInInput) (*To
 	if _, err := es.HandleWith(ctx, c.Kernel, domain.Sessions, domain.Users, t, es.CommandWith[session, user](start)); err != nil {
 		return nil, err
 	}
-	of := auth.Session{Tenant: c.Tenant, Account: id, ID: t.ID}
-	refresh, err := a.auth.StartRefresh(ctx, of, c.Now)
+	refresh, err := a.auth.StartRefresh(ctx, auth.Session{Tenant: c.Tenant, Account: id, ID: t.ID}, c.Now)
 	if err != nil {
 		return nil, err
 	}
-	return a.tokens(ctx, of, u.Roles, refresh)
+	return a.auth.Answer(ctx, auth.Grant{Tenant: c.Tenant, Account: id, Session: t.ID, Roles: u.Roles}, refresh)
 }
 
 func (a accounts) check(ctx context.Context, c rest.Caller, login, password, hash string) (auth.Outcome, error) {
@@ -100,7 +82,7 @@ type RefreshInput struct {
 	}
 }
 
-func (a accounts) refresh(ctx context.Context, c rest.Caller, in *RefreshInput) (*TokensAnswer, error) {
+func (a accounts) refresh(ctx context.Context, c rest.Caller, in *RefreshInput) (*auth.TokensAnswer, error) {
 	next, of, err := a.auth.Refresh(ctx, c.Tenant, in.Body.RefreshToken, c.Now)
 	if errors.Is(err, auth.ErrReused) {
 		return nil, errors.Join(err, a.end(ctx, c, of.ID, revokeSession{"reuse"}))
@@ -119,20 +101,18 @@ func (a accounts) refresh(ctx context.Context, c rest.Caller, in *RefreshInput) 
 	if s.Over || u.Status != domain.Active {
 		return nil, errors.Join(auth.ErrRefresh, a.auth.Revoke(ctx, of.ID))
 	}
-	return a.tokens(ctx, of, u.Roles, next)
+	return a.auth.Answer(ctx, auth.Grant{Tenant: of.Tenant, Account: of.Account, Session: of.ID, Roles: u.Roles}, next)
 }
 
-// LogOutInput is nothing: the token names the session.
-type LogOutInput struct{}
+// LoggedOut is nothing.
+type LoggedOut struct{}
 
-// LogOutAnswer is nothing.
-type LogOutAnswer struct{}
-
-func (a accounts) logOut(ctx context.Context, c rest.Caller, _ *LogOutInput) (*LogOutAnswer, error) {
-	if c.Session == noSession {
-		return &LogOutAnswer{}, nil
+// logOut ends the session that the token names; machines have none.
+func (a accounts) logOut(ctx context.Context, c rest.Caller, _ *struct{}) (*LoggedOut, error) {
+	if c.Session == uuid.Nil {
+		return &LoggedOut{}, nil
 	}
-	return &LogOutAnswer{}, a.end(ctx, c, c.Session, endSession{})
+	return &LoggedOut{}, a.end(ctx, c, c.Session, endSession{})
 }
 
 // end writes the event first: a family that outlived a crash is refused by its session.
@@ -143,11 +123,6 @@ func (a accounts) end(ctx context.Context, c rest.Caller, id uuid.UUID, cmd es.C
 		return err
 	}
 	return a.auth.Revoke(ctx, id)
-}
-
-func (a accounts) tokens(ctx context.Context, of auth.Session, roles []string, refresh string) (*TokensAnswer, error) {
-	access, err := a.auth.Issue(ctx, auth.Grant{Tenant: of.Tenant, Account: of.Account, Session: of.ID, Roles: roles})
-	return &TokensAnswer{"no-store", Tokens{access, "Bearer", int(auth.AccessLives / time.Second), refresh}}, err
 }
 
 func clip(s string) string { return s[:min(len(s), 500)] }

@@ -39,13 +39,12 @@ type SetRoles struct {
 
 func (c SetRoles) Decide(env es.Env, u user) (userEvents, error) {
 	roles := sorted(c.Roles)
-	more := func(role string) bool { return !slices.Contains(u.Roles, role) }
 	switch {
 	case u.Working() != nil:
 		return nil, u.Working()
 	case slices.Equal(roles, u.Roles):
 		return nil, nil
-	case env.Actor.User() == env.ID && slices.ContainsFunc(roles, more):
+	case env.Actor.User() == env.ID && !u.May(roles...):
 		return nil, domain.ErrOwnRoles
 	}
 	return userEvents{domain.RolesChanged{Roles: roles}}, nil

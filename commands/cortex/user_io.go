@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	domain "github.com/bgce/archive/domain/cortex"
 	"github.com/bgce/archive/platform/auth"
 	"github.com/bgce/archive/platform/es"
@@ -17,7 +19,7 @@ import (
 type accounts struct{ auth *auth.Service }
 
 func (a accounts) create(ctx context.Context, c rest.Caller, t es.Target, cmd CreateUser) (_ es.Receipt, err error) {
-	if t, err = secret(ctx, c, t); err != nil {
+	if t, err = a.auth.Keyed(ctx, t); err != nil {
 		return es.Receipt{}, err
 	}
 	if cmd.hash, err = auth.HashPassword(ctx, cmd.Password); err != nil {
@@ -35,26 +37,24 @@ func (a accounts) suspend(ctx context.Context, c rest.Caller, t es.Target, cmd S
 	if err != nil {
 		return receipt, err
 	}
-	return receipt, a.auth.RevokeAll(ctx, t.Tenant, t.ID, noSession)
+	return receipt, a.auth.RevokeAll(ctx, t.Tenant, t.ID, uuid.Nil)
 }
 
 // reactivate decides on the version it read the roles of.
 func (a accounts) reactivate(ctx context.Context, c rest.Caller, t es.Target, cmd ReactivateUser) (es.Receipt, error) {
-	for try := 1; ; try++ {
-		u, version, err := es.Load(ctx, c.Kernel, domain.Users, t.Tenant, t.ID)
-		if err != nil {
-			return es.Receipt{}, err
-		}
-		at := t
-		if at.Expect == nil {
-			at.Expect = &version
-		}
-		receipt, err := counted(ctx, c.Kernel, at, cmd, slices.Contains(u.Roles, domain.Admin))
-		if t.Expect == nil && errors.Is(err, es.ErrStale) && try < 5 {
-			continue
-		}
-		return receipt, err
+	u, version, err := es.Load(ctx, c.Kernel, domain.Users, t.Tenant, t.ID)
+	if err != nil {
+		return es.Receipt{}, err
 	}
+	asked := t.Expect != nil
+	if !asked {
+		t.Expect = &version
+	}
+	receipt, err := counted(ctx, c.Kernel, t, cmd, slices.Contains(u.Roles, domain.Admin))
+	if !asked && errors.Is(err, es.ErrStale) {
+		err = es.ErrContended
+	}
+	return receipt, err
 }
 
 // delete announces the erasure, decides it and carries it out; Settle finishes what a crash leaves between.
@@ -64,41 +64,24 @@ func (a accounts) delete(ctx context.Context, c rest.Caller, t es.Target, cmd De
 	}
 	receipt, err := counted(ctx, c.Kernel, t, cmd, false)
 	if err == nil {
-		err = a.erase(ctx, c.Kernel, t)
+		c.Kernel.Evict(domain.Users.Stream(t.ID))
+		err = a.auth.Erase(ctx, t.Tenant, t.ID)
 	} else if k := fault.From(err).Kind; k != fault.Internal && k != fault.Unavailable {
 		err = errors.Join(err, a.auth.Vault.Retract(ctx, t.Tenant, t.ID, c.Now))
 	}
 	return receipt, err
 }
 
-func (a accounts) erase(ctx context.Context, k *es.Kernel, t es.Target) error {
-	if err := a.auth.RevokeAll(ctx, t.Tenant, t.ID, noSession); err != nil {
-		return err
-	}
-	defer k.Evict(domain.Users.Stream(t.ID))
-	return a.auth.Vault.Erase(ctx, t.Tenant, t.ID)
-}
-
-// Settle carries out erasures that were decided and not finished, and forgets those that were not decided for an hour.
-// Run it at start and now and then.
+// Settle finishes erasures that a crash interrupted. Run it at start and now and then.
 func Settle(ctx context.Context, k *es.Kernel, a *auth.Service, now time.Time) error {
-	waiting, err := a.Vault.Announced(ctx)
-	for _, e := range waiting {
-		u, _, loading := es.Load(ctx, k, domain.Users, e.Tenant, e.Subject)
-		switch {
-		case loading != nil:
-			err = errors.Join(err, loading)
-		case u.Deleted():
-			err = errors.Join(err, accounts{a}.erase(ctx, k, es.Target{Tenant: e.Tenant, ID: e.Subject}))
-		case now.Sub(e.AskedAt) > time.Hour:
-			err = errors.Join(err, a.Vault.Retract(ctx, e.Tenant, e.Subject, e.AskedAt))
-		}
-	}
-	return err
+	return a.Settle(ctx, now, func(ctx context.Context, tenant, account uuid.UUID) (bool, error) {
+		u, _, err := es.Load(ctx, k, domain.Users, tenant, account)
+		return u.Deleted(), err
+	})
 }
 
 func (a accounts) changePassword(ctx context.Context, c rest.Caller, t es.Target, cmd ChangePassword) (_ es.Receipt, err error) {
-	if t, err = secret(ctx, c, t); err != nil {
+	if t, err = a.auth.Keyed(ctx, t); err != nil {
 		return es.Receipt{}, err
 	}
 	u, _, err := es.Load(ctx, c.Kernel, domain.Users, t.Tenant, t.ID)
@@ -138,14 +121,4 @@ func counted(ctx context.Context, k *es.Kernel, t es.Target, cmd es.Command[user
 		return es.Receipt{}, err
 	}
 	return receipts[0], nil
-}
-
-// secret keeps what a keyed request with a password stands for as an HMAC, so that receipts tell nothing about it.
-func secret(ctx context.Context, c rest.Caller, t es.Target) (es.Target, error) {
-	if t.Key == "" {
-		return t, nil
-	}
-	sum, err := c.Kernel.Vault.ClaimHash(ctx, t.Tenant, "request body\x00"+string(t.Body))
-	t.Body = sum[:]
-	return t, err
 }

@@ -14,9 +14,8 @@ var Sessions = es.Define[Session]("cortex.session",
 
 // Session is what decisions about a log-in need.
 type Session struct {
-	Account   uuid.UUID
-	ExpiresAt time.Time
-	Over      bool
+	Account uuid.UUID
+	Over    bool
 }
 
 func (s Session) Owners() []es.Actor { return []es.Actor{es.UserActor(s.Account)} }
@@ -29,7 +28,7 @@ type SessionStarted struct {
 	UserAgent string    `json:"user_agent" pii:"user_agent"`
 }
 
-func (e SessionStarted) Evolve(s *Session)  { s.Account, s.ExpiresAt = e.Account, e.ExpiresAt }
+func (e SessionStarted) Evolve(s *Session)  { s.Account = e.Account }
 func (e SessionStarted) Subject() uuid.UUID { return e.Account }
 
 // SessionEnded is a log-out.

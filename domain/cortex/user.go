@@ -52,9 +52,17 @@ func (u *User) Stamp(e es.Envelope) { u.ID = e.Stream }
 func (User) Unsealed()              {}
 func (u User) Deleted() bool        { return u.Status == Gone }
 func (u User) Owners() []es.Actor   { return []es.Actor{es.UserActor(u.ID)} }
-func (u User) IsAdmin() bool        { return u.Status == Active && slices.Contains(u.Roles, Admin) }
-func (u User) Has(role string) bool { return slices.Contains(u.Roles, role) }
-func (u User) Is(id uuid.UUID) bool { return u.ID == id }
+
+// May tells whether the account's roles include all of these: an admin is an editor, an editor is a viewer.
+func (u User) May(roles ...string) bool {
+	has := u.Roles
+	for _, step := range [][2]string{{"admin", "editor"}, {"editor", "viewer"}} {
+		if slices.Contains(has, step[0]) {
+			has = append(slices.Clip(has), step[1])
+		}
+	}
+	return !slices.ContainsFunc(roles, func(role string) bool { return !slices.Contains(has, role) })
+}
 
 // Working refuses an account that is suspended.
 func (u User) Working() error {

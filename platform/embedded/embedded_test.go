@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -142,6 +143,19 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		_, err := Start(t.Context(), Options{Data: c.dir, Bin: c.bin, Log: slog.New(slog.DiscardHandler)})
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want one line with %q", name, err, c.says)
+		}
+	}
+}
+
+func TestAFullDiskIsNamed(t *testing.T) {
+	for _, lines := range [][]string{
+		{`FATAL:  could not write to file "pg_wal/xlogtemp.4": No space left on device`, "LOG:  startup process exited"},
+		{`FATAL:  could not extend file "base/1/2691": wrote only 4096 of 8192 bytes at block 3`, "HINT:  Check free disk space.", "PANIC:  cannot abort transaction 1"},
+		{`PANIC:  could not extend file "base/1/2691": wrote only 4096 of 8192 bytes at block 3`},
+	} {
+		err := diskError("./data", errors.New("initdb failed: "+(&child{lines: lines}).lastWords()))
+		if want := "the disk of ./data is full: free some space (df -h ./data), or name another directory with ARCHIVE_DATA"; err.Error() != want {
+			t.Errorf("%v", err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -40,11 +41,13 @@ func Lock(data string) (release func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-const noSpace = "No space left on device"
+// noSpace is how the system and PostgreSQL say that the disk is full.
+var noSpace = []string{"No space left on device", "Check free disk space", ": wrote only "}
 
 // diskError says what to do when the disk is full; other errors stay as they are.
 func diskError(data string, err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), noSpace) {
+	said := func(words string) bool { return strings.Contains(err.Error(), words) }
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || slices.ContainsFunc(noSpace, said) {
 		return fmt.Errorf("the disk of %s is full: free some space (df -h %s), or name another directory with ARCHIVE_DATA", data, data)
 	}
 	return err

@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -199,7 +200,7 @@ func (c *child) listen(out io.ReadCloser, s *Server) {
 func (c *child) lastWords() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, mark := range []string{noSpace, "PANIC:", "FATAL:", "error:"} {
+	for _, mark := range append(slices.Clone(noSpace), "PANIC:", "FATAL:", "error:") {
 		for i := len(c.lines) - 1; i >= 0; i-- {
 			if line := c.lines[i]; strings.Contains(line, mark) && !strings.Contains(line, "starting up") {
 				return strings.Join(strings.Fields(line), " ")

@@ -44,7 +44,7 @@ func (p part[S]) prepare(ctx context.Context, k *Kernel) (prepared, error) {
 		events, err := p.command.Decide(env, state)
 		return events, nil, err
 	}}
-	g, err := s.decideAll(ctx, k, p.category, []*pending[S]{one})
+	g, err := s.decideAll(ctx, k, p.category, []*pending[S]{one}, true)
 	if err != nil {
 		return prepared{}, err
 	}

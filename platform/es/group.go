@@ -30,17 +30,18 @@ type group[S any] struct {
 	result   eventstore.Result
 }
 
-func (g *group[S]) changed() bool { return len(g.events) > 0 }
-
 // decideAll decides commands in order on the folded state, each seeing what those before it decided.
-func (s *slot[S]) decideAll(ctx context.Context, k *Kernel, c *Category[S], commands []*pending[S]) (*group[S], error) {
+// Again means that an earlier try was refused.
+func (s *slot[S]) decideAll(ctx context.Context, k *Kernel, c *Category[S], commands []*pending[S], again bool) (*group[S], error) {
 	g := &group[S]{stream: c.Stream(commands[0].ID), commands: commands, after: make([]int, len(commands))}
 	if !s.loaded {
 		s.folded = folded[S]{}
-		if err := s.catchUp(ctx, k, c, g.stream.ID); err != nil {
-			return nil, err
+		if !commands[0].New || again { // an id just minted has no stream to read; the append checks that, and then we look
+			if err := s.catchUp(ctx, k, c, g.stream.ID); err != nil {
+				return nil, err
+			}
+			g.fresh = true
 		}
-		s.loaded, g.fresh = s.version > 0, true
 	}
 	g.base = s.version
 	for i, p := range commands {

@@ -148,14 +148,13 @@ func (s *slot[S]) lead(ctx context.Context, k *Kernel, c *Category[S], own *pend
 func (s *slot[S]) process(ctx context.Context, k *Kernel, c *Category[S], group []*pending[S]) (later []*pending[S]) {
 	stream := c.Stream(group[0].ID)
 	for try := 1; ; try++ {
-		g, err := s.decideAll(ctx, k, c, group)
+		g, err := s.decideAll(ctx, k, c, group, try > 1)
 		if err == nil {
 			err = g.commit(ctx, k)
 		}
 		if err == nil {
-			if g.changed() {
-				s.settlePositions(g)
-			}
+			s.loaded = s.version > 0
+			s.settlePositions(g)
 			return group[g.done:]
 		}
 		s.loaded = false // the state has run ahead of the log

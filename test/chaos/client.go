@@ -136,7 +136,7 @@ func (c *client) send(ctx context.Context, r request, lose bool) (reply, error) 
 		Version  int       `json:"version"`
 		Position string    `json:"position"`
 	}
-	if err := json.Unmarshal(a.body, &says); err != nil && a.status < 300 {
+	if err := json.Unmarshal(a.body, &says); err != nil && a.status < 300 && r.key != "" {
 		return a, err
 	}
 	a.code, a.id, a.version, a.position = says.Code, says.ID, says.Version, says.Position

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"github.com/bgce/archive/platform/eventstore"
 )
@@ -132,7 +133,7 @@ func newAppender(s *Store, cfg *pgx.ConnConfig) *appender {
 	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"} {
 		cfg.RuntimeParams[name] = value
 	}
-	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26)"
+	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)"
 	return &appender{store: s, cfg: cfg, in: make(chan *job, 4*s.opts.BatchCount), sql: sql, stopped: make(chan struct{})}
 }
 
@@ -322,6 +323,9 @@ func (a *appender) connection(ctx context.Context) (*pgx.Conn, error) {
 	call, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(call, a.cfg)
+	if err == nil {
+		pgxuuid.Register(conn.TypeMap())
+	}
 	a.conn = conn
 	return conn, err
 }

@@ -184,36 +184,29 @@ type failure struct {
 
 // batch is the arguments of log.append; schema.sql says how rows lie in them.
 type batch struct {
-	wInt           []int32
-	wCategory      []string
-	wStream        []uuid.UUID
-	eInt           []int32
-	eUUID          []uuid.UUID
-	eText          []string
-	eAt            []time.Time
-	eBytes         [][]byte
-	cAppend, cItem []int32
-	cKey           [][]byte
-	cNeed          []int32
-	cTaker, cFreed []string
-	cFinal         []int32
-	cHolder        []string
-	rAppend, rItem []int32
-	rKey, rPrint   [][]byte
-	rAnswer        [][]byte
-	rEvent         []int32
-	rPosition      []int64
-	ttl            time.Duration
-	hAppend        []int32
-	hHash          [][]byte
+	wInt      []int32
+	wCategory []string
+	wStream   []uuid.UUID
+	eInt      []int32
+	eUUID     []uuid.UUID
+	eText     []string
+	eAt       []time.Time
+	eBytes    [][]byte
+	cInt      []int32
+	cKey      [][]byte
+	cText     []string
+	rInt      []int32
+	rBytes    [][]byte
+	rPosition []int64
+	ttl       time.Duration
+	hAppend   []int32
+	hHash     [][]byte
 }
 
 func (b *batch) args() []any {
 	return []any{
 		b.wInt, b.wCategory, b.wStream, b.eInt, b.eUUID, b.eText, b.eAt, b.eBytes,
-		b.cAppend, b.cItem, b.cKey, b.cNeed, b.cTaker, b.cFreed, b.cFinal, b.cHolder,
-		b.rAppend, b.rItem, b.rKey, b.rPrint, b.rAnswer, b.rEvent, b.rPosition, b.ttl,
-		b.hAppend, b.hHash,
+		b.cInt, b.cKey, b.cText, b.rInt, b.rBytes, b.rPosition, b.ttl, b.hAppend, b.hHash,
 	}
 }
 
@@ -229,9 +222,9 @@ func pack(jobs []*job, ttl time.Duration) *batch {
 			}
 		}
 		for _, c := range j.claims {
-			b.cAppend, b.cItem, b.cKey = append(b.cAppend, n), append(b.cItem, int32(c.item)), append(b.cKey, c.key[:])
-			b.cNeed, b.cFinal = append(b.cNeed, int32(c.need)), append(b.cFinal, int32(c.final))
-			b.cTaker, b.cFreed, b.cHolder = append(b.cTaker, c.taker), append(b.cFreed, c.freed), append(b.cHolder, c.holder)
+			b.cInt = append(b.cInt, n, int32(c.item), int32(c.need), int32(c.final))
+			b.cKey = append(b.cKey, c.key[:])
+			b.cText = append(b.cText, c.taker, c.freed, c.holder)
 		}
 		for k := range j.Receipts {
 			b.receipt(n, int32(k), before, &j.Receipts[k])
@@ -257,6 +250,6 @@ func (b *batch) receipt(n, item int32, before int, r *eventstore.Receipt) {
 		event = int32(before + r.After)
 	}
 	position, _ := number(r.Position) // a position of another log stands as 0
-	b.rAppend, b.rItem, b.rEvent, b.rPosition = append(b.rAppend, n), append(b.rItem, item), append(b.rEvent, event), append(b.rPosition, position)
-	b.rKey, b.rPrint, b.rAnswer = append(b.rKey, r.Key[:]), append(b.rPrint, r.Fingerprint[:]), append(b.rAnswer, append([]byte{}, r.Answer...))
+	b.rInt, b.rPosition = append(b.rInt, n, item, event), append(b.rPosition, position)
+	b.rBytes = append(b.rBytes, r.Key[:], r.Fingerprint[:], append([]byte{}, r.Answer...))
 }

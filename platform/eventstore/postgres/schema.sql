@@ -68,13 +68,14 @@ END $$;
 -- Columns of one type travel in one array, row after row (taking many arrays apart costs more than the insert):
 --   w_int: append, expected version · e_int: append, write, n-th of its write, events left in its append, schema
 --   e_uuid: id, tenant, correlation, causation · e_text: type, actor · e_bytes: data, meta
+--   c_int: append, item, need, final · c_text: taker, freed, holder · r_int: append, item, event · r_bytes: key, fingerprint, answer
 -- base is the position before the first new event, known the version of each write's stream before this call,
 -- failures (null if none) say which appends were left out and why.
 CREATE OR REPLACE FUNCTION {log}.append(
 	w_int int[], w_category text[], w_stream uuid[],
 	e_int int[], e_uuid uuid[], e_text text[], e_at timestamptz[], e_bytes bytea[],
-	c_append int[], c_item int[], c_key bytea[], c_need int[], c_taker text[], c_freed text[], c_final int[], c_holder text[],
-	r_append int[], r_item int[], r_key bytea[], r_fingerprint bytea[], r_answer bytea[], r_event int[], r_position bigint[], r_ttl interval,
+	c_int int[], c_key bytea[], c_text text[],
+	r_int int[], r_bytes bytea[], r_position bigint[], r_ttl interval,
 	h_append int[], h_hash bytea[],
 	OUT base bigint, OUT recorded timestamptz, OUT known int[], OUT failures jsonb
 ) LANGUAGE plpgsql AS $$
@@ -85,7 +86,7 @@ DECLARE
 	events   int := coalesce(cardinality(e_at), 0);
 	writes   int := coalesce(cardinality(w_stream), 0);
 	claims   int := coalesce(cardinality(c_key), 0);
-	receipts int := coalesce(cardinality(r_key), 0);
+	receipts int := coalesce(cardinality(r_position), 0);
 	contents int := coalesce(cardinality(h_hash), 0);
 	repeated bool;
 	n        int := 0;
@@ -114,8 +115,8 @@ BEGIN
 
 	IF receipts > 0 THEN
 		FOR r IN
-			SELECT r_append[i] AS append, r_item[i] AS item, 3 AS what, s.position AS number, encode(s.fingerprint, 'base64') AS fingerprint, encode(s.answer, 'base64') AS answer
-			FROM generate_series(1, receipts) i JOIN {log}.receipts s ON s.key = r_key[i] AND s.expires_at > recorded
+			SELECT r_int[3*i-2] AS append, r_int[3*i-1] AS item, 3 AS what, s.position AS number, encode(s.fingerprint, 'base64') AS fingerprint, encode(s.answer, 'base64') AS answer
+			FROM generate_series(1, receipts) i JOIN {log}.receipts s ON s.key = r_bytes[3*i-2] AND s.expires_at > recorded
 		LOOP
 			bad := bad || r.append;
 			failures := coalesce(failures, '[]') || to_jsonb(r);
@@ -131,9 +132,9 @@ BEGIN
 
 	IF claims > 0 THEN
 		FOR r IN
-			SELECT c_append[i] AS append, c_item[i] AS item, CASE WHEN h.holder IS NULL THEN 6 ELSE 5 END AS what, h.holder
+			SELECT c_int[4*i-3] AS append, c_int[4*i-2] AS item, CASE WHEN h.holder IS NULL THEN 6 ELSE 5 END AS what, h.holder
 			FROM generate_series(1, claims) i LEFT JOIN {log}.claims h ON h.key = c_key[i]
-			WHERE c_need[i] = 1 AND h.holder IS NOT NULL AND h.holder NOT IN (c_taker[i], c_freed[i]) OR c_need[i] = 2 AND h.holder IS NULL
+			WHERE c_int[4*i-1] = 1 AND h.holder IS NOT NULL AND h.holder NOT IN (c_text[3*i-2], c_text[3*i-1]) OR c_int[4*i-1] = 2 AND h.holder IS NULL
 		LOOP
 			bad := bad || r.append;
 			failures := coalesce(failures, '[]') || to_jsonb(r);
@@ -161,16 +162,16 @@ BEGIN
 
 	IF claims > 0 THEN
 		DELETE FROM {log}.claims h USING generate_series(1, claims) i
-		WHERE h.key = c_key[i] AND c_final[i] = 2 AND h.holder IN (c_taker[i], c_freed[i]) AND c_append[i] <> ALL (bad);
+		WHERE h.key = c_key[i] AND c_int[4*i] = 2 AND h.holder IN (c_text[3*i-2], c_text[3*i-1]) AND c_int[4*i-3] <> ALL (bad);
 		INSERT INTO {log}.claims AS h (key, holder)
-		SELECT c_key[i], c_holder[i] FROM generate_series(1, claims) i WHERE c_final[i] = 1 AND c_append[i] <> ALL (bad)
+		SELECT c_key[i], c_text[3*i] FROM generate_series(1, claims) i WHERE c_int[4*i] = 1 AND c_int[4*i-3] <> ALL (bad)
 		ON CONFLICT (key) DO UPDATE SET holder = excluded.holder WHERE h.holder <> excluded.holder;
 	END IF;
 
 	IF receipts > 0 THEN
 		INSERT INTO {log}.receipts AS s (key, fingerprint, answer, position, expires_at)
-		SELECT r_key[i], r_fingerprint[i], r_answer[i], CASE WHEN r_event[i] > 0 THEN base + coalesce(rank[r_event[i]], r_event[i]) ELSE r_position[i] END, recorded + r_ttl
-		FROM generate_series(1, receipts) i WHERE r_append[i] <> ALL (bad)
+		SELECT r_bytes[3*i-2], r_bytes[3*i-1], r_bytes[3*i], CASE WHEN r_int[3*i] > 0 THEN base + coalesce(rank[r_int[3*i]], r_int[3*i]) ELSE r_position[i] END, recorded + r_ttl
+		FROM generate_series(1, receipts) i WHERE r_int[3*i-2] <> ALL (bad)
 		ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, answer = excluded.answer, position = excluded.position, expires_at = excluded.expires_at;
 	END IF;
 

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"github.com/bgce/archive/platform/eventstore"
 )
@@ -91,6 +92,10 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	cfg.MaxConns = int32(opts.Readers)
+	cfg.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		pgxuuid.Register(c.TypeMap()) // without it each uuid goes through text and an error
+		return nil
+	}
 	bound(cfg.ConnConfig.Config.RuntimeParams, "archive log reader", "30s")
 	if opts.Configure != nil {
 		opts.Configure(cfg)

@@ -63,6 +63,18 @@ func (c *account) record(a eventstore.Append, r eventstore.Result, err error) {
 	}
 }
 
+func (c *account) answers() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sent) + len(c.refused)
+}
+
+func (c *account) stores() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sent)
+}
+
 // order sends one append with everything: two streams, a claim, a receipt; some callers hardly wait. What is uncertain is sent
 // again until it is not; what was called not stored is left at that.
 func (f *fixture) order(store func() eventstore.Store, c *account) {
@@ -154,10 +166,9 @@ func cut(f *fixture) {
 			}
 		})
 	}
-	tick := time.NewTicker(25 * time.Millisecond)
-	defer tick.Stop()
-	for range 50 {
-		<-tick.C
+	for range 25 {
+		n := c.answers()
+		f.until("clients get answers", func() bool { return c.answers() > n+5 })
 		log.Cut()
 	}
 	close(done)
@@ -184,10 +195,9 @@ func restart(f *fixture) {
 			}
 		})
 	}
-	tick := time.NewTicker(80 * time.Millisecond)
-	defer tick.Stop()
 	for range 8 {
-		<-tick.C
+		n := c.stores()
+		f.until("clients append", func() bool { return c.stores() > n+20 })
 		fresh := f.Reopen()
 		mu.Lock()
 		f.store = fresh

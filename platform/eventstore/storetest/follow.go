@@ -174,10 +174,10 @@ func followUnderFire(f *fixture) {
 	stores := []eventstore.Store{f.store, f.Again()}
 	hot := eventstore.Stream{Category: "test.hot", ID: uuid.New()}
 	var told sync.Map // event id → position
-	var inHot atomic.Int64
+	var inHot, appends atomic.Int64
 	var work, reading, trouble sync.WaitGroup
 	done := make(chan struct{})
-	trouble.Go(func() { f.troubles(done) })
+	trouble.Go(func() { f.troubles(done, &appends) })
 
 	seen := make([]*order, 3)
 	for i := range seen {
@@ -189,7 +189,7 @@ func followUnderFire(f *fixture) {
 		})
 	}
 	for w := range writers {
-		work.Go(func() { inHot.Add(f.writer(ctx, stores[w%2], hot, &told)) })
+		work.Go(func() { inHot.Add(f.writer(ctx, stores[w%2], hot, &told, &appends)) })
 	}
 	work.Wait()
 	close(done)
@@ -228,7 +228,7 @@ func (f *fixture) ledger(told *sync.Map, followers ...*order) {
 }
 
 // writer appends its share in appends of all sizes, some given up in the middle and sent again.
-func (f *fixture) writer(ctx context.Context, store eventstore.Store, hot eventstore.Stream, told *sync.Map) (inHot int64) {
+func (f *fixture) writer(ctx context.Context, store eventstore.Store, hot eventstore.Stream, told *sync.Map, appends *atomic.Int64) (inHot int64) {
 	own := []eventstore.Stream{newStream(), newStream(), newStream()}
 	for left := perWriter; left > 0; {
 		n := min(left, []int{1, 2, 5, 50, 150, 400}[rand.IntN(6)])
@@ -251,6 +251,7 @@ func (f *fixture) writer(ctx context.Context, store eventstore.Store, hot events
 			f.Errorf("append: %v", err)
 			return inHot
 		}
+		appends.Add(1)
 		for i, id := range ids(a) {
 			told.Store(id, r.Positions[i])
 		}
@@ -258,25 +259,27 @@ func (f *fixture) writer(ctx context.Context, store eventstore.Store, hot events
 	return inHot
 }
 
-// troubles go on until done: now and then a slow transaction, and some of them end with a kill of every connection.
-func (f *fixture) troubles(done <-chan struct{}) {
+// troubles go on until done: a slow transaction for every 16 appends, and with some of them every connection is cut.
+func (f *fixture) troubles(done <-chan struct{}, appends *atomic.Int64) {
 	staller, slow := offered[Staller](f)
 	cutter, kill := offered[Cutter](f)
-	tick := time.NewTicker(25 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for i := 1; ; i++ {
+	for next, i := int64(16), 1; ; {
 		select {
 		case <-done:
 			return
 		case <-tick.C:
 		}
-		if slow && i%5 == 0 {
-			release := staller.Stall()
-			<-tick.C
-			if kill && i%20 == 0 {
-				cutter.Cut()
-			}
-			release()
+		if appends.Load() < next || !slow {
+			continue
 		}
+		release := staller.Stall()
+		<-tick.C
+		if kill && i%4 == 0 {
+			cutter.Cut()
+		}
+		release()
+		next, i = appends.Load()+16, i+1
 	}
 }

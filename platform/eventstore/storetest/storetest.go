@@ -26,7 +26,7 @@ type Log interface {
 
 // What an engine may offer beside. A test that needs more than the engine offers says so and ends.
 type (
-	// Cutter kills every connection the log's stores have to the server, mid-commit or not.
+	// Cutter cuts every connection the log's stores have to the server, before or after what was asked for is done.
 	Cutter interface{ Cut() }
 	// Staller holds up every append, as a slow transaction does, until released.
 	Staller interface{ Stall() (release func()) }
