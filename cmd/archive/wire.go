@@ -81,7 +81,7 @@ func (a *app) api(ctx context.Context, s *storage, engine *project.Engine, parts
 			"log":      func(ctx context.Context) error { _, err := s.log.Head(ctx); return err },
 			"views":    func(ctx context.Context) error { return viewsReady(ctx, s) },
 		},
-		Metrics: a.tel.Metrics(), Registry: a.tel.Registry, Log: a.logger(),
+		Wrap: a.tel.HTTP, Metrics: a.tel.Metrics(), Registry: a.tel.Registry, Log: a.logger(),
 	})
 	mount(api, parts, s.auth, process)
 	return api, nil

@@ -38,6 +38,14 @@ func TestTenantsOverHTTP(t *testing.T) {
 		t.Errorf("got %d tenants, want 2", n)
 	}
 	wants(t, w.as(t, boss, "GET /api/v1/tenants", nil), 403, "rest.forbidden")
+	for _, email := range []string{boss, platform} {
+		got := w.as(t, email, "GET "+acme, nil)
+		wants(t, got, 200, "")
+		if got.Header.Get("ETag") != `"8"` || got.JSON(t)["version"] != 8.0 {
+			t.Errorf("%s reads ETag %s of %s", email, got.Header.Get("ETag"), got.Body)
+		}
+	}
+	wants(t, w.as(t, boss, "GET /api/v1/tenants/"+domain.Root.String(), nil), 404, "rest.not_found")
 
 	wants(t, w.as(t, platform, "DELETE "+acme, nil), 409, "cortex.tenant_active")
 	wants(t, w.as(t, platform, "DELETE /api/v1/tenants/"+domain.Root.String(), nil), 409, "cortex.tenant_root")

@@ -26,16 +26,13 @@ type PrincipalAnswer struct {
 
 // createPrincipal takes no Idempotency-Key: the secret could not be shown again.
 func (a accounts) createPrincipal(ctx context.Context, c rest.Caller, in *PrincipalInput) (*PrincipalAnswer, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, err
-	}
+	id := uuid.Must(uuid.NewV7())
 	out := &PrincipalAnswer{CacheControl: "no-store", Location: "/api/v1/principals/" + id.String()}
 	out.Body.ClientID = id
 	out.Body.ClientSecret, in.Body.hash = auth.NewSecret()
 	t := c.Target(c.Operation, id)
 	t.New, t.Key = true, ""
-	_, err = es.Handle(ctx, c.Kernel, domain.Principals, t, es.Command[principal](in.Body))
+	_, err := es.Handle(ctx, c.Kernel, domain.Principals, t, es.Command[principal](in.Body))
 	return out, err
 }
 

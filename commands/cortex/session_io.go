@@ -52,10 +52,7 @@ func (a accounts) logIn(ctx context.Context, c rest.Caller, in *LogInInput) (*au
 			return nil, err
 		}
 	}
-	if t.ID, err = uuid.NewV7(); err != nil {
-		return nil, err
-	}
-	t.New = true
+	t.ID, t.New = uuid.Must(uuid.NewV7()), true
 	start := startSession{account: id, compared: u.Hash, lives: auth.RefreshAbsolute, ip: c.IP.String(), agent: clip(c.UserAgent)}
 	if _, err := es.HandleWith(ctx, c.Kernel, domain.Sessions, domain.Users, t, es.CommandWith[session, user](start)); err != nil {
 		return nil, err

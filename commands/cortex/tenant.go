@@ -35,8 +35,8 @@ func (c CreateTenant) Decide(env es.Env, t tenant) (tenantEvents, error) {
 type UpdateTenant struct{ domain.Profile }
 
 func (c UpdateTenant) Decide(_ es.Env, t tenant) (tenantEvents, error) {
-	if err := t.Working(); err != nil || t.Profile == c.Profile {
-		return nil, err
+	if t.Profile == c.Profile {
+		return nil, nil
 	}
 	return tenantEvents{domain.TenantUpdated{Profile: c.Profile}}, nil
 }
@@ -91,8 +91,6 @@ func (c AddDomain) Decide(env es.Env, t tenant) (tenantEvents, error) {
 	switch {
 	case host == "":
 		return nil, domain.ErrDomainInvalid.WithField("body.domain", "must be a domain name")
-	case t.Working() != nil:
-		return nil, t.Working()
 	case slices.Contains(t.Domains, host):
 		return nil, nil
 	}
@@ -113,8 +111,6 @@ type VerifyDomain struct {
 func (c VerifyDomain) Decide(_ es.Env, t tenant) (tenantEvents, error) {
 	host := domain.Host(c.Domain)
 	switch {
-	case t.Working() != nil:
-		return nil, t.Working()
 	case !slices.Contains(t.Domains, host):
 		return nil, domain.ErrDomainUnknown
 	case slices.Contains(t.Verified, host):
@@ -133,8 +129,6 @@ type SetPrimaryDomain struct {
 func (c SetPrimaryDomain) Decide(_ es.Env, t tenant) (tenantEvents, error) {
 	host := domain.Host(c.Domain)
 	switch {
-	case t.Working() != nil:
-		return nil, t.Working()
 	case !slices.Contains(t.Domains, host):
 		return nil, domain.ErrDomainUnknown
 	case !slices.Contains(t.Verified, host):

@@ -40,8 +40,8 @@ type SetRoles struct {
 func (c SetRoles) Decide(env es.Env, u user) (userEvents, error) {
 	roles := sorted(c.Roles)
 	switch {
-	case u.Working() != nil:
-		return nil, u.Working()
+	case u.Status == domain.Suspended: // and so its administrators need not be counted again
+		return nil, domain.ErrUserSuspended
 	case slices.Equal(roles, u.Roles):
 		return nil, nil
 	case env.Actor.User() == env.ID && !u.May(roles...):
@@ -90,8 +90,6 @@ type ChangePassword struct {
 
 func (c ChangePassword) Decide(_ es.Env, u user) (userEvents, error) {
 	switch {
-	case u.Working() != nil:
-		return nil, u.Working()
 	case u.Hash == c.hash: // decided before
 		return nil, nil
 	case u.Hash != c.compared:

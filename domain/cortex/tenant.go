@@ -30,7 +30,6 @@ var (
 	ErrDomainUnknown    = fault.New(fault.NotFound, "cortex.domain_unknown", "the tenant has no such domain; add it first")
 	ErrDomainInvalid    = fault.New(fault.Invalid, "cortex.domain_invalid", "this is not a domain name; write it like acme.example, without port or path")
 	ErrDomainUnverified = fault.New(fault.Conflict, "cortex.domain_unverified", "verify the domain before it becomes the primary one")
-	ErrTenantSuspended  = fault.New(fault.Conflict, "cortex.tenant_suspended", "the tenant is suspended; reactivate it first")
 	ErrTenantActive     = fault.New(fault.Conflict, "cortex.tenant_active", "the tenant is active; suspend it before deleting it")
 	ErrTenantRoot       = fault.New(fault.Conflict, "cortex.tenant_root", "the root tenant runs the platform and stays")
 )
@@ -65,14 +64,6 @@ type Tenant struct {
 
 // Deleted tenants are gone for everybody.
 func (t Tenant) Deleted() bool { return t.Status == Gone }
-
-// Working refuses a tenant that is suspended.
-func (t Tenant) Working() error {
-	if t.Status == Suspended {
-		return ErrTenantSuspended
-	}
-	return nil
-}
 
 // Host is a domain name as it is compared: lower case, no dot at the end; "" if it is none.
 func Host(name string) string {

@@ -64,14 +64,6 @@ func (u User) May(roles ...string) bool {
 	return !slices.ContainsFunc(roles, func(role string) bool { return !slices.Contains(has, role) })
 }
 
-// Working refuses an account that is suspended.
-func (u User) Working() error {
-	if u.Status == Suspended {
-		return ErrUserSuspended
-	}
-	return nil
-}
-
 // Fold is how e-mails and usernames are compared.
 func Fold(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 

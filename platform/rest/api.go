@@ -60,6 +60,7 @@ type Config struct {
 	Origins        []string // that browsers may call from; none by default
 	Limits         Limits
 
+	Wrap      func(http.Handler) http.Handler        // outermost: tracing; nil = nothing
 	Ready     map[string]func(context.Context) error // what must answer before requests are welcome
 	Metrics   http.Handler                           // served at /metrics
 	Registry  prometheus.Registerer                  // where request durations go; nil = nowhere
@@ -117,7 +118,11 @@ func (a *API) Handler() http.Handler {
 	if _, err := a.document(); err != nil {
 		panic("rest: the OpenAPI document does not render: " + err.Error())
 	}
-	return a.outer(a.router)
+	handler := a.outer(a.router)
+	if a.cfg.Wrap != nil {
+		handler = a.cfg.Wrap(handler)
+	}
+	return handler
 }
 
 // OpenAPI is the document as JSON, the same bytes for the same routes.

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -38,7 +39,7 @@ func parseQuery(raw string) (url.Values, error) { return url.ParseQuery(raw) }
 // read takes what the operation needs from the request before huma sees it: accepted media type, body, position, key.
 func (req *request) read(w http.ResponseWriter, r *http.Request) error {
 	rt := req.route
-	if !rt.raw && !acceptable(r.Header.Values("Accept")) {
+	if !acceptable(rt, r.Header.Values("Accept")) {
 		return errAcceptable
 	}
 	if rt.writes {
@@ -61,18 +62,21 @@ func (req *request) read(w http.ResponseWriter, r *http.Request) error {
 	return req.readBody(w, r)
 }
 
+// accepted are the media types of answers, as clients may ask for them.
+var accepted = []string{"application/json", "application/problem+json", "application/*", "text/event-stream"}
+
 func printable(c rune) bool { return c >= ' ' && c <= '~' }
 
-// acceptable reports whether the client takes JSON.
-func acceptable(accept []string) bool {
-	if len(accept) == 0 {
+// acceptable reports whether the client takes what the operation answers.
+func acceptable(rt *route, accept []string) bool {
+	if len(accept) == 0 || (rt.raw && !rt.stream) {
 		return true
 	}
 	for _, list := range accept {
 		for item := range strings.SplitSeq(list, ",") {
 			media, params, _ := strings.Cut(strings.TrimSpace(item), ";")
-			switch strings.ToLower(strings.TrimSpace(media)) {
-			case "*/*", "application/*", "application/json", "application/problem+json":
+			switch media = strings.ToLower(strings.TrimSpace(media)); {
+			case media == "*/*", rt.stream == (media == "text/event-stream") && slices.Contains(accepted, media):
 				if q, ok := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q="); ok {
 					if v, err := strconv.ParseFloat(q, 64); err == nil && v == 0 {
 						continue

@@ -140,11 +140,16 @@ func TestTheDirectoryBites(t *testing.T) {
 		"service": func() { s.Exec(`DELETE FROM apitest_sessions.sessions WHERE id = $1`, apitest.Account("service")) },
 	}
 	do := func(as string) int {
+		t.Helper()
 		path := "/api/v1/berths"
 		if as == "admin" {
 			path = "/api/v1/berths/count"
 		}
-		return s.Do(t, apitest.Case{Do: "GET " + path, As: as}).Status
+		a := s.Do(t, apitest.Case{Do: "GET " + path, As: as})
+		if a.Status == 503 {
+			t.Fatalf("%s: %s", as, a.Body)
+		}
+		return a.Status
 	}
 	for as, f := range change {
 		if got := do(as); got != 200 {

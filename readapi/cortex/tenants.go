@@ -45,6 +45,19 @@ func (q ListTenants) Read(ctx context.Context, r *rest.Rows) (rest.List[TenantVi
 	return rest.Many[TenantView](ctx, r, rest.From("platform.tenants").EveryTenant().Eq("status", q.Status), q.Page, "created_at desc")
 }
 
+// ReadTenant gives one tenant: one's own to its administrators, any to the platform.
+type ReadTenant struct {
+	ID uuid.UUID `path:"id"`
+}
+
+func (q ReadTenant) Read(ctx context.Context, r *rest.Rows) (TenantView, error) {
+	tenants := rest.From("platform.tenants")
+	if r.Caller().Is("platform") {
+		tenants = tenants.EveryTenant()
+	}
+	return rest.One[TenantView](ctx, r, tenants.Is("id", q.ID))
+}
+
 // ResolveTenant tells whose domain it is, in public words.
 type ResolveTenant struct {
 	Domain string `path:"domain" maxLength:"253"`

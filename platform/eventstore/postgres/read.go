@@ -97,9 +97,8 @@ func (s *Store) Read(ctx context.Context, q eventstore.Query) (eventstore.Page, 
 	if q.Backwards {
 		return s.readBack(ctx, q, from, limit)
 	}
-	if events, end, ok := s.tail.after(from, limit); ok {
-		next := events[len(events)-1].Position
-		return eventstore.Page{Events: selected(events, q.Filter), Next: next, End: end}, nil
+	if events := s.tail.after(from, limit); len(events) > 0 {
+		return eventstore.Page{Events: selected(events, q.Filter), Next: events[len(events)-1].Position}, nil
 	}
 	head, err := s.head(ctx)
 	if err != nil {

@@ -84,19 +84,16 @@ func (t *tail) trim() {
 	}
 }
 
-// after gives up to limit events behind a position if the tail holds that place.
-func (t *tail) after(from int64, limit int) (events []eventstore.Recorded, end, ok bool) {
+// after gives up to limit events behind a position, none if the tail does not hold that place or has nothing newer: whether others
+// wrote since, only the table knows.
+func (t *tail) after(from int64, limit int) []eventstore.Recorded {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if len(t.events) == 0 || from+1 < t.first || from+1 > t.first+int64(len(t.events)) {
-		return nil, false, false
+	if from+1 < t.first || from+1 >= t.first+int64(len(t.events)) {
+		return nil
 	}
 	rest := t.events[from+1-t.first:]
-	if len(rest) == 0 {
-		return nil, false, false // nothing new of our own: only the table knows whether others wrote
-	}
-	rest = rest[:min(limit, len(rest))]
-	return rest, from+int64(len(rest)) == t.head, true
+	return rest[:min(limit, len(rest))]
 }
 
 func (t *tail) waiting() bool {
