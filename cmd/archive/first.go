@@ -10,7 +10,10 @@ import (
 	"strings"
 
 	"github.com/bgce/archive/commands/cortex"
+	domain "github.com/bgce/archive/domain/cortex"
 	"github.com/bgce/archive/platform/config"
+	"github.com/bgce/archive/platform/es"
+	"github.com/bgce/archive/platform/eventstore"
 )
 
 // firstAdminPath is where the first administrator's password stands until it is changed.
@@ -58,9 +61,26 @@ func (a *app) forgetFirstPassword(ctx context.Context, s *storage) error {
 	if _, err := os.Stat(path); err != nil {
 		return nil
 	}
-	if err := cortex.FirstPasswordChanged(ctx, s.kernel); err != nil {
+	if err := firstPasswordChanged(ctx, s.kernel); err != nil {
 		return quietly(err)
 	}
 	a.logger().Info("the first administrator's password was changed; the file with the old one is removed", "file", path)
 	return os.Remove(path)
+}
+
+// firstPasswordChanged returns when the first administrator has chosen a password of their own, or is gone; else with ctx.
+func firstPasswordChanged(ctx context.Context, k *es.Kernel) error {
+	filter := eventstore.Filter{Categories: []string{domain.Users.Name()}, Tenant: domain.Root,
+		Types: []string{domain.Users.Name() + ".password_changed", domain.Users.Name() + ".deleted"}}
+	for page, err := range eventstore.Follow(ctx, k.Store, eventstore.Checkpoint{Log: k.Store.LogID()}, filter, 1000) {
+		if err != nil {
+			return err
+		}
+		for _, e := range page.Events {
+			if e.Stream.ID == cortex.FirstAdmin {
+				return nil
+			}
+		}
+	}
+	return ctx.Err()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/bgce/archive/commands/cortex"
 	"github.com/bgce/archive/platform/config"
 	"github.com/bgce/archive/platform/project"
 	"github.com/bgce/archive/platform/rest"
@@ -224,19 +225,21 @@ func answers(ctx context.Context, at net.Addr) bool {
 	return res.StatusCode == http.StatusOK
 }
 
-// sweep removes what has expired: receipts, unreferenced contents, refresh tokens.
+// sweep removes what has expired (receipts, unreferenced contents, refresh tokens) and finishes erasures that a crash cut short:
+// at the start and then every ten minutes.
 func (a *app) sweep(ctx context.Context, s *storage) error {
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
+		_, err := s.log.Sweep(ctx)
+		_, tokens := s.auth.Sweep(ctx, time.Now())
+		if err = errors.Join(err, tokens, cortex.Settle(ctx, s.kernel, s.auth, time.Now())); err != nil && ctx.Err() == nil {
+			a.logger().Warn("sweeping failed; it is tried again", "error", err)
+		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-tick.C:
 		}
-		_, err := s.log.Sweep(ctx)
-		if _, authErr := s.auth.Sweep(ctx, time.Now()); err != nil || authErr != nil {
-			a.logger().Warn("sweeping failed; it is tried again", "error", errors.Join(err, authErr))
-		}
 	}
+	return nil
 }

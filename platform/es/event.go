@@ -163,7 +163,7 @@ func Define[S any](name string, kinds ...KindOf[S]) *Category[S] {
 	return c
 }
 
-// Name is the stored prefix, "postal.post"-like.
+// Name is the stored prefix, {service}.{entity}.
 func (c *Category[S]) Name() string { return c.name }
 
 // Kinds lists the event types in order of definition.

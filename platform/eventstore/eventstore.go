@@ -32,7 +32,7 @@ const (
 	StreamExists Expect = -2
 )
 
-// Stream names one aggregate's history: "postal.post" and the aggregate's id.
+// Stream names one aggregate's history: its category, {service}.{entity}, and its id.
 type Stream struct {
 	Category string
 	ID       uuid.UUID

@@ -153,35 +153,6 @@ func netClaims(ops []eventstore.Claim) ([]netClaim, error) {
 	return net, nil
 }
 
-// What the server says of an append it left out.
-const (
-	eventRepeated  = 1
-	eventElsewhere = 2
-	receiptExists  = 3
-	wrongVersion   = 4
-	claimTaken     = 5
-	claimMissing   = 6
-)
-
-// verdict is what log.append answers for a batch.
-type verdict struct {
-	base     int64     // position before the first new event
-	recorded time.Time // of every new event
-	known    []int32   // version of each write's stream before the batch
-	failures []failure
-}
-
-type failure struct {
-	Append      int       `json:"append"` // 1 …
-	What        int       `json:"what"`
-	Item        int       `json:"item"`
-	Number      int64     `json:"number"`
-	Fingerprint []byte    `json:"fingerprint"`
-	Answer      []byte    `json:"answer"`
-	Holder      string    `json:"holder"`
-	At          time.Time `json:"at"`
-}
-
 // batch is the arguments of log.append; schema.sql says how rows lie in them.
 type batch struct {
 	wInt      []int32

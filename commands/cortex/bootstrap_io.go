@@ -10,7 +10,6 @@ import (
 	domain "github.com/bgce/archive/domain/cortex"
 	"github.com/bgce/archive/platform/auth"
 	"github.com/bgce/archive/platform/es"
-	"github.com/bgce/archive/platform/eventstore"
 )
 
 // FirstAdmin is the account that Bootstrap makes in the root tenant.
@@ -45,21 +44,4 @@ func (b Bootstrap) Run(ctx context.Context, k *es.Kernel) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// FirstPasswordChanged returns when the first administrator has chosen a password of their own, or is gone; else with ctx.
-func FirstPasswordChanged(ctx context.Context, k *es.Kernel) error {
-	filter := eventstore.Filter{Categories: []string{domain.Users.Name()}, Tenant: domain.Root,
-		Types: []string{domain.Users.Name() + ".password_changed", domain.Users.Name() + ".deleted"}}
-	for page, err := range eventstore.Follow(ctx, k.Store, eventstore.Checkpoint{Log: k.Store.LogID()}, filter, 1000) {
-		if err != nil {
-			return err
-		}
-		for _, e := range page.Events {
-			if e.Stream.ID == FirstAdmin {
-				return nil
-			}
-		}
-	}
-	return ctx.Err()
 }
