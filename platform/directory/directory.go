@@ -67,6 +67,8 @@ type found struct {
 
 // Directory answers from the views in one database. Make it with New.
 type Directory struct {
+	Clock func() time.Time // to measure lag by; time.Now by default
+
 	views    *live.Views
 	head     func(context.Context) (eventstore.Position, error)
 	tenants  *otter.Cache[string, found]
@@ -86,11 +88,13 @@ type follow struct {
 // New makes a directory. Head is the log's last position, to tell how far the views are behind; nil = not checked.
 func New(db *pgxpool.Pool, head func(context.Context) (eventstore.Position, error)) *Directory {
 	return &Directory{
-		views: &live.Views{DB: db}, head: head, follows: map[string]follow{},
+		Clock: time.Now, views: &live.Views{DB: db}, head: head, follows: map[string]follow{},
 		tenants: otter.Must(&otter.Options[string, found]{
-			MaximumSize: entries, ExpiryCalculator: otter.ExpiryWriting[string, found](Fresh)}),
+			MaximumSize: entries, ExpiryCalculator: otter.ExpiryWriting[string, found](Fresh),
+		}),
 		accounts: otter.Must(&otter.Options[standingKey, Standing]{
-			MaximumSize: entries, ExpiryCalculator: otter.ExpiryWriting[standingKey, Standing](Fresh)}),
+			MaximumSize: entries, ExpiryCalculator: otter.ExpiryWriting[standingKey, Standing](Fresh),
+		}),
 	}
 }
 
@@ -179,7 +183,7 @@ func (d *Directory) query(ctx context.Context, views []string, sql live.SQL, arg
 	if err != nil {
 		return err
 	}
-	d.note(states, head, time.Now())
+	d.note(states, head, d.Clock())
 	return nil
 }
 
@@ -204,7 +208,7 @@ func (d *Directory) Lag() time.Duration {
 	var worst time.Duration
 	for _, f := range d.follows {
 		if f.behind {
-			worst = max(worst, time.Since(f.since))
+			worst = max(worst, d.Clock().Sub(f.since))
 		}
 	}
 	return worst

@@ -2,6 +2,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -22,7 +23,10 @@ import (
 	"github.com/bgce/archive/platform/directory"
 	"github.com/bgce/archive/platform/es"
 	"github.com/bgce/archive/platform/eventstore"
+	"github.com/bgce/archive/platform/rest/health"
+	"github.com/bgce/archive/platform/rest/limit"
 	"github.com/bgce/archive/platform/rest/live"
+	"github.com/bgce/archive/platform/rest/problem"
 )
 
 // Claims is what a bearer token says, after its signature, audience, issuer and times were checked.
@@ -66,7 +70,11 @@ type Config struct {
 	Registry  prometheus.Registerer                  // where request durations go; nil = nowhere
 	Log       *slog.Logger
 	Heartbeat time.Duration // of streams; default 15 s
+	Patience  time.Duration // of reads with At-Least; default 2 s
 }
+
+// Limits are requests a minute, per address and per account, counted in this process. 0 is the default, negative is no limit.
+type Limits = limit.Quota
 
 // API is the HTTP surface rooms mount their routes on.
 type API struct {
@@ -75,11 +83,11 @@ type API struct {
 	huma     huma.API
 	views    *live.Views
 	tokens   *otter.Cache[string, Claims]
-	limits   *limiter
+	limits   *limit.Limiter
 	duration *prometheus.HistogramVec
 	routes   []*route
 	document func() ([]byte, error)
-	checks   checks
+	health   *health.Checks
 }
 
 // New makes an API without rooms. It needs no database until the first request.
@@ -87,18 +95,13 @@ func New(cfg Config) *API {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Heartbeat == 0 {
-		cfg.Heartbeat = 15 * time.Second
-	}
-	if cfg.Title == "" {
-		cfg.Title = "Archive"
-	}
-	if cfg.Version == "" {
-		cfg.Version = "0.0.0"
-	}
-	api := &API{cfg: cfg, router: chi.NewMux(), views: &live.Views{DB: cfg.DB}, limits: newLimiter(cfg.Limits)}
+	cfg.Heartbeat = cmp.Or(cfg.Heartbeat, 15*time.Second)
+	cfg.Patience = cmp.Or(cfg.Patience, 2*time.Second)
+	cfg.Title, cfg.Version = cmp.Or(cfg.Title, "Archive"), cmp.Or(cfg.Version, "0.0.0")
+	api := &API{cfg: cfg, router: chi.NewMux(), views: &live.Views{DB: cfg.DB}, limits: limit.New(cfg.Limits)}
 	api.tokens = otter.Must(&otter.Options[string, Claims]{
-		MaximumSize: 20_000, ExpiryCalculator: otter.ExpiryWriting[string, Claims](tokenReuse)})
+		MaximumSize: 20_000, ExpiryCalculator: otter.ExpiryWriting[string, Claims](tokenReuse),
+	})
 	if cfg.Registry != nil {
 		api.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "archive_http_request_duration_seconds", Help: "Time from the first byte read to the last one written.",
@@ -106,7 +109,8 @@ func New(cfg Config) *API {
 		}, []string{"operation", "status"})
 		cfg.Registry.MustRegister(api.duration)
 	}
-	takeOverErrors()
+	problem.TakeOver(ofHuma)
+	api.health = &health.Checks{Version: cfg.Version, Funcs: cfg.Ready, Log: cfg.Log}
 	api.huma = humachi.New(api.router, humaConfig(cfg.Title, cfg.Version))
 	api.document = sync.OnceValues(api.render)
 	api.mountOwn()
@@ -115,6 +119,9 @@ func New(cfg Config) *API {
 
 // Handler serves everything mounted so far. Call it after all routes are registered: it renders the document.
 func (a *API) Handler() http.Handler {
+	if a.cfg.DB != nil && len(a.cfg.CursorKey) < 32 {
+		panic("rest: CursorKey has fewer than 32 bytes")
+	}
 	if _, err := a.document(); err != nil {
 		panic("rest: the OpenAPI document does not render: " + err.Error())
 	}
@@ -134,8 +141,8 @@ func (a *API) Serve(ctx context.Context, l net.Listener) error {
 }
 
 func (a *API) serve(ctx context.Context, l net.Listener, conn func(context.Context, net.Conn) context.Context) error {
-	closing, close := context.WithCancel(context.Background())
-	defer close()
+	closing, stop := context.WithCancel(context.Background())
+	defer stop()
 	base := context.WithValue(context.WithoutCancel(ctx), closingKey{}, closing)
 	s := &http.Server{
 		Handler: a.Handler(), ConnContext: conn,
@@ -143,7 +150,7 @@ func (a *API) serve(ctx context.Context, l net.Listener, conn func(context.Conte
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
 	}
-	s.RegisterOnShutdown(close)
+	s.RegisterOnShutdown(stop)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {

@@ -6,24 +6,20 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/bgce/archive/platform/es"
 	"github.com/bgce/archive/platform/eventstore"
 	"github.com/bgce/archive/platform/fault"
+	"github.com/bgce/archive/platform/rest/problem"
+	"github.com/bgce/archive/platform/rest/wire"
 )
 
 // Limits of what a body may be.
 const (
 	defaultBody = 1 << 20
-	maxDepth    = 64 // of nested JSON
 	maxToken    = 64 // of a position
 )
 
@@ -34,13 +30,11 @@ var (
 	errIfMatchRequired = fault.New(fault.Precondition, "rest.if_match_required", `this replaces the whole; send If-Match with the ETag you read, or * to overwrite whatever is there`)
 )
 
-func parseQuery(raw string) (url.Values, error) { return url.ParseQuery(raw) }
-
 // read takes what the operation needs from the request before huma sees it: accepted media type, body, position, key.
 func (req *request) read(w http.ResponseWriter, r *http.Request) error {
 	rt := req.route
 	if !acceptable(rt, r.Header.Values("Accept")) {
-		return errAcceptable
+		return problem.ErrAcceptable
 	}
 	if rt.writes {
 		if key, ok := r.Header["Idempotency-Key"]; ok {
@@ -102,19 +96,19 @@ func (req *request) readBody(w http.ResponseWriter, r *http.Request) error {
 		if tooBig := new(http.MaxBytesError); errors.As(err, &tooBig) {
 			return tooLarge(rt.maxBody)
 		}
-		return errMalformed.WithField("body", "it ended before it was whole").WithCause(err)
+		return problem.ErrMalformed.WithField("body", "it ended before it was whole").WithCause(err)
 	}
 	body := buf.Bytes()
 	if len(body) > 0 && !isJSON(r.Header.Get("Content-Type")) {
-		return errMediaType
+		return problem.ErrMediaType
 	}
 	if len(body) > 0 {
-		if err := checkJSON(body); err != nil {
+		if err := wire.Check(body); err != nil {
 			return err
 		}
 	}
 	if rt.bare && len(bytes.TrimSpace(body)) > 0 {
-		if err := emptyObject(body); err != nil {
+		if err := wire.Empty(body); err != nil {
 			return err
 		}
 	}
@@ -130,7 +124,7 @@ func (req *request) readBody(w http.ResponseWriter, r *http.Request) error {
 }
 
 func tooLarge(limit int64) error {
-	return errTooLarge.Withf("the body is larger than the %d bytes this operation takes", limit).WithExtra("limit", limit)
+	return problem.ErrTooLarge.Withf("the body is larger than the %d bytes this operation takes", limit).WithExtra("limit", limit)
 }
 
 func isJSON(contentType string) bool {
@@ -139,86 +133,6 @@ func isJSON(contentType string) bool {
 	}
 	media, params, err := mime.ParseMediaType(contentType)
 	return err == nil && media == "application/json" && (params["charset"] == "" || strings.EqualFold(params["charset"], "utf-8"))
-}
-
-// emptyObject refuses members where a command has none.
-func emptyObject(body []byte) error {
-	var members map[string]jsontext.Value
-	if err := json.Unmarshal(body, &members); err != nil {
-		return errInvalid.WithField("body", "expected an empty body or {}")
-	}
-	for name := range members {
-		return errInvalid.WithField("body."+name, "unexpected property")
-	}
-	return nil
-}
-
-// checkJSON refuses a body that is not one JSON value in UTF-8 with unique names, without NUL, and not nested too deeply, naming the place.
-func checkJSON(body []byte) error {
-	nul := bytes.IndexByte(body, 0) >= 0 || bytes.Contains(body, []byte(`\u0000`))
-	dec := jsontext.NewDecoder(bytes.NewReader(body))
-	for {
-		if nul || bytes.IndexByte(body, '\\') >= 0 || deep(body) || !utf8.Valid(body) {
-			break // worth reading token by token
-		}
-		if err := dec.SkipValue(); err != nil {
-			return misread(dec, err)
-		}
-		return end(dec)
-	}
-	for depth := -1; depth != 0; depth = dec.StackDepth() {
-		token, err := dec.ReadToken()
-		if err != nil {
-			return misread(dec, err)
-		}
-		if dec.StackDepth() > maxDepth {
-			return errMalformed.WithField(place(dec.StackPointer()), "nested more than "+strconv.Itoa(maxDepth)+" deep")
-		}
-		if nul && token.Kind() == '"' && strings.IndexByte(token.String(), 0) >= 0 {
-			return errMalformed.WithField(place(dec.StackPointer()), "contains NUL")
-		}
-	}
-	return end(dec)
-}
-
-// deep is a cheap upper bound of the nesting.
-func deep(body []byte) bool {
-	return bytes.Count(body, []byte{'['})+bytes.Count(body, []byte{'{'}) > maxDepth
-}
-
-func end(dec *jsontext.Decoder) error {
-	if _, err := dec.ReadToken(); err != io.EOF {
-		return errMalformed.WithField("body", "there is something after the JSON value")
-	}
-	return nil
-}
-
-func misread(dec *jsontext.Decoder, err error) error {
-	where := place(dec.StackPointer())
-	var syntax *jsontext.SyntacticError
-	what := "not JSON"
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		what = "the same name twice"
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		what = "it ends before the JSON value does"
-	case errors.As(err, &syntax):
-		where = place(syntax.JSONPointer)
-		what = "not JSON at byte " + strconv.FormatInt(syntax.ByteOffset, 10)
-		if syntax.Err != nil && strings.Contains(syntax.Err.Error(), "UTF-8") {
-			what = "not valid UTF-8"
-		}
-	}
-	return errMalformed.WithField(where, what)
-}
-
-// place writes a JSON pointer as huma writes places: body.items[3] is body.items.3 here.
-func place(p jsontext.Pointer) string {
-	where := "body"
-	for token := range p.Tokens() {
-		where += "." + strings.ToValidUTF8(strings.ReplaceAll(token, "\x00", "?"), "?")
-	}
-	return where
 }
 
 // token is a position as clients see it: the log's id and the place in it.
@@ -234,10 +148,10 @@ func logID(k *es.Kernel) string { return k.Store.LogID() }
 // position reads a token a client sent back.
 func (a *API) position(where, token string) (eventstore.Position, error) {
 	if len(token) > maxToken || strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
-		return "", errInvalid.WithField(where, "a Position as an answer gave it: 1 to 64 of A-Z a-z 0-9 _ -")
+		return "", problem.ErrInvalid.WithField(where, "a Position as an answer gave it: 1 to 64 of A-Z a-z 0-9 _ -")
 	}
 	if a.cfg.Kernel == nil {
-		return "", errUnavailable
+		return "", problem.ErrUnavailable
 	}
 	p, own := strings.CutPrefix(token, logID(a.cfg.Kernel)+"-")
 	if !own || p == "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/bgce/archive/platform/es"
+	"github.com/bgce/archive/platform/rest/problem"
 )
 
 // Resource is an aggregate at a path.
@@ -187,7 +189,7 @@ func decide[C any](ctx context.Context, req *request, rt *route, bound []binding
 		return nil, err
 	}
 	answer := &receiptAnswer{Status: http.StatusOK, ETag: etag(receipt.Version), Position: req.api.token(receipt.Position)}
-	answer.Location = locate(root, receipt.ID)
+	answer.Location = root + "/" + receipt.ID.String()
 	if rt.creates {
 		answer.Status = http.StatusCreated
 	}
@@ -201,8 +203,6 @@ func decide[C any](ctx context.Context, req *request, rt *route, bound []binding
 }
 
 func etag(version int) string { return `"` + strconv.Itoa(version) + `"` }
-
-func locate(root string, id uuid.UUID) string { return root + "/" + id.String() }
 
 // owned reports whether a state says who owns it.
 func owned[S any]() bool {
@@ -283,12 +283,7 @@ func (a *API) bind(op *huma.Operation, rt *route, t reflect.Type) []binding {
 }
 
 func indexOf(bound []binding, param string) int {
-	for i, b := range bound {
-		if b.param == param {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(bound, func(b binding) bool { return b.param == param })
 }
 
 // bind reads the path of a request: the aggregate's id, and the fields of the command that come from there.
@@ -297,7 +292,7 @@ func (req *request) bind(rt *route, bound []binding, cmd reflect.Value) (id uuid
 		id = req.caller.Account()
 	} else if !rt.creates {
 		if id, err = uuid.Parse(chi.URLParam(req.http, rt.idParam)); err != nil || len(chi.URLParam(req.http, rt.idParam)) != 36 {
-			return id, errInvalid.WithField("path."+rt.idParam, "expected a UUID")
+			return id, problem.ErrInvalid.WithField("path."+rt.idParam, "expected a UUID")
 		}
 	}
 	for _, b := range bound {
@@ -315,13 +310,13 @@ func (a *API) set(field reflect.Value, text string, b binding) error {
 	case field.Type() == reflect.TypeFor[uuid.UUID]():
 		id, err := uuid.Parse(text)
 		if err != nil || len(text) != 36 {
-			return errInvalid.WithField(where, "expected a UUID")
+			return problem.ErrInvalid.WithField(where, "expected a UUID")
 		}
 		field.Set(reflect.ValueOf(id))
 	case field.CanInt():
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || field.OverflowInt(n) {
-			return errInvalid.WithField(where, "expected an integer")
+			return problem.ErrInvalid.WithField(where, "expected an integer")
 		}
 		field.SetInt(n)
 		value = float64(n)
@@ -333,7 +328,7 @@ func (a *API) set(field reflect.Value, text string, b binding) error {
 	var found huma.ValidateResult
 	huma.Validate(a.huma.OpenAPI().Components.Schemas, b.schema, huma.NewPathBuffer([]byte(where), len(where)), huma.ModeWriteToServer, value, &found)
 	if len(found.Errors) > 0 {
-		return faultOf(http.StatusUnprocessableEntity, "", found.Errors)
+		return problem.FaultOf(http.StatusUnprocessableEntity, "", found.Errors)
 	}
 	return nil
 }

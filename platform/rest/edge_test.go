@@ -1,23 +1,27 @@
 package rest_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bgce/archive/platform/auth"
 	"github.com/bgce/archive/platform/directory"
+	"github.com/bgce/archive/platform/eventstore"
 	"github.com/bgce/archive/platform/rest"
 	"github.com/bgce/archive/platform/rest/apitest"
 )
@@ -26,8 +30,10 @@ func TestTenants(t *testing.T) {
 	s := server(t, func(c *rest.Config) { c.Loopback = true })
 	s.Exec(`UPDATE apitest_tenants.tenants SET status = 'suspended' WHERE id = $1`, apitest.Globex)
 	s.Run(t, []apitest.Case{
-		{Name: "an unknown host is named, and the domain to use", Do: "GET /api/v1/berths", Host: "Nowhere.test:8080", Status: 421, Code: "rest.unknown_host",
-			Want: `{"detail":"no tenant answers on \"nowhere.test\"; ARCHIVE_DOMAIN is \"root.test\", and a tenant's own domain must be verified first"}`},
+		{
+			Name: "an unknown host is named, and the domain to use", Do: "GET /api/v1/berths", Host: "Nowhere.test:8080", Status: 421, Code: "rest.unknown_host",
+			Want: `{"detail":"no tenant answers on \"nowhere.test\"; ARCHIVE_DOMAIN is \"root.test\", and a tenant's own domain must be verified first"}`,
+		},
 		{Name: "a host in capitals with a port", Do: "GET /api/v1/berths", Host: "ACME.test:8080", Status: 200},
 		{Name: "loopback is the root tenant", Do: "GET /api/v1/berths", As: "platform", Host: "127.0.0.1:8080", Status: 200},
 		{Name: "and so is IPv6", Do: "GET /api/v1/berths", As: "platform", Host: "[::1]:8080", Status: 200},
@@ -67,8 +73,10 @@ func TestForwardedHeadersOnlyFromProxies(t *testing.T) {
 // forge makes tokens nobody should accept.
 func forge(t *testing.T, method jwt.SigningMethod, key any, change func(jwt.MapClaims)) string {
 	t.Helper()
-	c := jwt.MapClaims{"iss": auth.Issuer, "aud": auth.Audience, "sub": apitest.Account("user").String(), "tenant": apitest.Acme.String(),
-		"sid": apitest.Account("user").String(), "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
+	c := jwt.MapClaims{
+		"iss": auth.Issuer, "aud": auth.Audience, "sub": apitest.Account("user").String(), "tenant": apitest.Acme.String(),
+		"sid": apitest.Account("user").String(), "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
+	}
 	if change != nil {
 		change(c)
 	}
@@ -177,8 +185,10 @@ func TestWhatNeedsNoTenant(t *testing.T) {
 		c.Ready = map[string]func(context.Context) error{"database": func(context.Context) error { return nil }, "log": func(context.Context) error { return ready }}
 		c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) })
 	})
-	for path, status := range map[string]int{"/health": 200, "/health/live": 200, "/health/ready": 503, "/metrics": 200, "/openapi.json": 200, "/docs": 200,
-		"/docs/docs.js": 200, "/docs/docs.css": 200, "/problems": 200, "/problems/rest.stale": 200, "/problems/rest.nothing": 404} {
+	for path, status := range map[string]int{
+		"/health": 200, "/health/live": 200, "/health/ready": 503, "/metrics": 200, "/openapi.json": 200, "/docs": 200,
+		"/docs/docs.js": 200, "/docs/docs.css": 200, "/problems": 200, "/problems/rest.stale": 200, "/problems/rest.nothing": 404,
+	} {
 		a := s.Do(t, apitest.Case{Do: "GET " + path, Host: "nowhere.test"})
 		if a.Status != status || strings.Contains(string(a.Body), "secret") {
 			t.Errorf("%s: %d %s", path, a.Status, a.Body)
@@ -273,83 +283,49 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-func TestSweepOfRoles(t *testing.T) { server(t).Sweep(t) }
-
-func TestDocument(t *testing.T) {
-	build := func() []byte {
-		api := rest.New(rest.Config{})
-		routes(api)
-		doc, err := api.OpenAPI()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return doc
-	}
-	doc := build()
-	if string(doc) != string(build()) {
-		t.Error("the document differs from one start to the next")
-	}
-	if broken := rest.CheckConventions(doc); len(broken) > 0 {
-		t.Errorf("conventions broken:\n%s", strings.Join(broken, "\n"))
-	}
-	for _, want := range []string{`"harbour-open-berth"`, `"Open berth"`, `"x-permission":"owner|editor"`, `"RestBerthView"`, `"ListRestBerthView"`} {
-		if !strings.Contains(string(doc), want) {
-			t.Errorf("the document lacks %s", want)
-		}
-	}
+// TestADirectoryFarBehindStopsCommands: who may do what is not known any more, so nothing is decided; reading goes on.
+func TestADirectoryFarBehindStopsCommands(t *testing.T) {
+	var late atomic.Int64 // how far the clock is ahead
+	s := server(t, func(c *rest.Config) {
+		c.Directory = directory.New(c.DB, func(context.Context) (eventstore.Position, error) { return "z", nil })
+		c.Directory.Clock = func() time.Time { return time.Now().Add(time.Duration(late.Load())) }
+	})
+	open(t, s, "user", "in time") // the views have not reached z, but only just
+	late.Store(int64(directory.MaxLag + time.Second))
+	s.Run(t, []apitest.Case{
+		{Name: "a command waits", Do: "POST /api/v1/berths", As: "user", Body: `{"name":"n"}`, Status: 503, Code: "rest.directory_lagging"},
+		{Name: "a question does not", Do: "GET /api/v1/berths", As: "user", Status: 200},
+	})
 }
 
-// TestConventionsAreChecked breaks a good document in every way the check knows.
-func TestConventionsAreChecked(t *testing.T) {
-	api := rest.New(rest.Config{})
-	routes(api)
-	doc, err := api.OpenAPI()
-	if err != nil {
-		t.Fatal(err)
+// TestWhatIsKeptOfARequest: the log and the metrics have the operation and numbers, never what somebody typed.
+func TestWhatIsKeptOfARequest(t *testing.T) {
+	var lines bytes.Buffer
+	metrics := prometheus.NewRegistry()
+	s := server(t, func(c *rest.Config) {
+		c.Log, c.Registry = slog.New(slog.NewJSONHandler(&lines, nil)), metrics
+	})
+	s.Do(t, apitest.Case{Do: "GET /api/v1/berths?name=" + secret, As: "user"})
+	s.Do(t, apitest.Case{Do: "GET /api/v1/" + secret, Host: secret})
+	s.Do(t, apitest.Case{Do: "GET /api/v1/berths/break?how=" + secret, As: "user"})
+	log := lines.String()
+	if strings.Contains(log, secret) || strings.Contains(log, s.Token("user")) || strings.Contains(log, "192.0.2.1") {
+		t.Errorf("the log has what was sent:\n%s", log)
 	}
-	for _, change := range [][2]string{
-		{`"harbour-open-berth"`, `"open-berth"`}, {`"Open berth"`, `""`}, {`"x-permission":"user"`, `"x-permission":"harbour.open"`},
-		{`"/api/v1/berths/count"`, `"/api/v1/berths/Count"`}, {`"name":"limit"`, `"name":"pageSize"`}, {`"maximum":100`, `"maximum":1000`},
-		{`"application/problem+json"`, `"application/json"`}, {`"name":"If-Match","required":true`, `"name":"If-Match","required":false`},
-		{`"additionalProperties":false`, `"additionalProperties":true`}, {`"Position":{`, `"position":{`},
-	} {
-		broken := strings.ReplaceAll(string(doc), change[0], change[1])
-		if broken == string(doc) {
-			t.Errorf("%s is not in the document", change[0])
-		} else if len(rest.CheckConventions([]byte(broken))) == 0 {
-			t.Errorf("nothing is said of %s", change[1])
+	for _, want := range []string{`"operation":"harbour-list-berths"`, `"route":"/api/v1/berths"`, `"code":"rest.internal"`, `"cause":"secret of the database"`} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log lacks %s:\n%s", want, log)
 		}
 	}
-}
-
-func TestPermissions(t *testing.T) {
-	api := rest.New(rest.Config{})
-	routes(api)
-	i := slices.IndexFunc(api.Permissions(), func(p rest.Permission) bool { return p.Operation == "harbour-move-berth" })
-	if got := api.Permissions()[i]; got != (rest.Permission{Operation: "harbour-move-berth", Method: "PUT", Path: "/api/v1/berths/{id}", Who: "owner|editor"}) {
-		t.Errorf("%+v", got)
+	families, err := metrics.Gather()
+	if err != nil || len(families) != 1 || families[0].GetName() != "archive_http_request_duration_seconds" {
+		t.Fatalf("%v %v", families, err)
 	}
-}
-
-func TestWrongRoutesPanic(t *testing.T) {
-	api := rest.New(rest.Config{})
-	all := rest.Over(api, "/api/v1/berths", berths)
-	for name, f := range map[string]func(){
-		"an unknown word":        func() { rest.Create[OpenBerth](all, "harbour.open") },
-		"an unbound parameter":   func() { rest.Post[CloseBerth](all, "/{id}/of/{harbour}", "user") },
-		"a field without one":    func() { rest.Post[NameBerth](all, "/{id}/names", "user") },
-		"no aggregate":           func() { rest.Post[CloseBerth](all, "/close", "user") },
-		"an unbound question":    func() { rest.Get[CountBerths](api, "/api/v1/berths/{id}/count", "user") },
-		"owner without Owners()": func() { rest.Create[openShed](rest.Over(api, "/api/v1/sheds", sheds), "owner") },
-		"one operation twice":    func() { rest.Create[OpenBerth](all, "user"); rest.CreateAt[OpenBerth](all, "/again", "user") },
-	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s does not panic", name)
-				}
-			}()
-			f()
-		}()
+	seen := map[string]bool{}
+	for _, m := range families[0].GetMetric() {
+		seen[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = true
+	}
+	if !seen["harbour-list-berths 200"] || !seen["none 404"] || !seen["harbour-break-berth 500"] {
+		t.Errorf("%v", seen)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,6 +17,7 @@ import (
 	"github.com/bgce/archive/platform/directory"
 	"github.com/bgce/archive/platform/es"
 	"github.com/bgce/archive/platform/fault"
+	"github.com/bgce/archive/platform/rest/problem"
 )
 
 var (
@@ -57,7 +59,7 @@ func (req *request) admit(w http.ResponseWriter, r *http.Request, rt *route) err
 	}
 	operator, _ := r.Context().Value(operatorKey{}).(string)
 	if operator == "" {
-		if err := req.api.limits.address(w, req); err != nil {
+		if err := req.api.limits.Address(w, rt.class, req.ip); err != nil {
 			return err
 		}
 	}
@@ -68,8 +70,8 @@ func (req *request) admit(w http.ResponseWriter, r *http.Request, rt *route) err
 	if err := req.enter(r, operator); err != nil {
 		return err
 	}
-	if operator == "" {
-		if err := req.api.limits.account(w, req); err != nil {
+	if id := c.Account(); id != uuid.Nil {
+		if err := req.api.limits.Account(w, rt.class, id); err != nil {
 			return err
 		}
 	}
@@ -90,24 +92,24 @@ func (req *request) admit(w http.ResponseWriter, r *http.Request, rt *route) err
 // readable refuses text that is no text wherever huma would take it.
 func readable(r *http.Request) error {
 	if !legible(r.URL.Path) {
-		return errMalformed.WithField("path", "not valid UTF-8, or contains NUL")
+		return problem.ErrMalformed.WithField("path", "not valid UTF-8, or contains NUL")
 	}
 	if r.URL.RawQuery != "" {
-		query, err := parseQuery(r.URL.RawQuery)
+		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
-			return errMalformed.WithField("query", "not a readable query string")
+			return problem.ErrMalformed.WithField("query", "not a readable query string")
 		}
 		for name, values := range query {
 			for _, v := range append(values, name) {
 				if !legible(v) {
-					return errMalformed.WithField("query."+strings.ToValidUTF8(strings.ReplaceAll(name, "\x00", "?"), "?"), "not valid UTF-8, or contains NUL")
+					return problem.ErrMalformed.WithField("query."+strings.ToValidUTF8(strings.ReplaceAll(name, "\x00", "?"), "?"), "not valid UTF-8, or contains NUL")
 				}
 			}
 		}
 	}
 	for _, name := range [...]string{"Archive-Reason", "Idempotency-Key", "If-Match", "At-Least"} {
 		if !legible(r.Header.Get(name)) {
-			return errMalformed.WithField("header."+name, "not valid UTF-8, or contains NUL")
+			return problem.ErrMalformed.WithField("header."+name, "not valid UTF-8, or contains NUL")
 		}
 	}
 	return nil
@@ -118,7 +120,7 @@ func legible(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s,
 // enter finds the tenant by host and the caller by token or socket.
 func (req *request) enter(r *http.Request, operator string) error {
 	if req.api.cfg.Directory == nil {
-		return errUnavailable
+		return problem.ErrUnavailable
 	}
 	tenant, err := req.hostTenant(r.Context(), operator)
 	if err != nil {
@@ -218,7 +220,7 @@ func (a *API) verify(ctx context.Context, token string) (Claims, error) {
 		return claims, nil
 	}
 	if a.cfg.Verifier == nil {
-		return Claims{}, errUnavailable
+		return Claims{}, problem.ErrUnavailable
 	}
 	claims, err := a.cfg.Verifier.Verify(ctx, token)
 	if err != nil {
@@ -261,7 +263,7 @@ func (req *request) meta(r *http.Request) ([]byte, error) {
 	if correlation != "" {
 		id, err := uuid.Parse(correlation)
 		if err != nil {
-			return nil, errInvalid.WithField("header.Correlation-Id", "not a UUID")
+			return nil, problem.ErrInvalid.WithField("header.Correlation-Id", "not a UUID")
 		}
 		req.caller.Correlation = id
 	}
@@ -297,9 +299,8 @@ func (req *request) challenge() string {
 
 // unavailable keeps refusals and hides that a part did not answer behind a 503.
 func unavailable(err error) error {
-	var f *fault.Fault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Fault](err); ok {
 		return f
 	}
-	return errUnavailable.WithCause(err)
+	return problem.ErrUnavailable.WithCause(err)
 }

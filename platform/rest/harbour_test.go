@@ -83,7 +83,7 @@ func (c MoveBerth) Decide(_ es.Env, b berth) (berthEvents, error) {
 	if b.Name == c.Name {
 		return nil, nil
 	}
-	return berthEvents{berthMoved{c.Name}}, nil
+	return berthEvents{berthMoved(c)}, nil
 }
 
 type CloseBerth struct{}

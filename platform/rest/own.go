@@ -2,20 +2,16 @@ package rest
 
 import (
 	"bytes"
-	"context"
 	"embed"
 	"encoding/json"
 	"html/template"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/bgce/archive/platform/fault"
+	"github.com/bgce/archive/platform/rest/problem"
 )
 
 //go:embed docs
@@ -31,13 +27,13 @@ func (a *API) mountOwn() {
 	a.router.NotFound(a.own(func(w http.ResponseWriter, r *http.Request) { requestOf(r.Context()).refuse(w, errNoRoute) }))
 	a.router.MethodNotAllowed(a.own(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Allow"] = a.allowed(r.URL.Path)
-		requestOf(r.Context()).refuse(w, errMethod)
+		requestOf(r.Context()).refuse(w, problem.ErrMethod)
 	}))
-	a.router.Get("/health", a.own(a.health(false)))
+	a.router.Get("/health", a.own(a.health.Handler(false)))
 	a.router.Get("/health/live", a.own(func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, "application/json", []byte(`{"status":"ok"}`))
 	}))
-	a.router.Get("/health/ready", a.own(a.health(true)))
+	a.router.Get("/health/ready", a.own(a.health.Handler(true)))
 	if a.cfg.Metrics != nil {
 		a.router.Get("/metrics", a.cfg.Metrics.ServeHTTP)
 	}
@@ -102,24 +98,6 @@ func (a *API) file(name, contentType string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { reply(w, contentType, body) }
 }
 
-// Entry is one code of the catalogue of problems.
-type Entry struct {
-	Code   string `json:"code"`
-	Status int    `json:"status"`
-	Title  string `json:"title"`
-	Detail string `json:"detail"`
-}
-
-// Catalogue lists every refusal this program knows, by code.
-func Catalogue() []Entry {
-	var list []Entry
-	for _, f := range fault.All() {
-		s := statusOf(f)
-		list = append(list, Entry{f.Code, s, http.StatusText(s), f.Message})
-	}
-	return slices.CompactFunc(list, func(x, y Entry) bool { return x.Code == y.Code })
-}
-
 func (a *API) problems(w http.ResponseWriter, r *http.Request) {
 	a.either(w, r, "problems.html", Catalogue())
 }
@@ -166,76 +144,4 @@ func (a *API) render() ([]byte, error) {
 	enc.SetEscapeHTML(false)
 	err = enc.Encode(ordered)
 	return b.Bytes(), err
-}
-
-// checkFor bounds one readiness check.
-const checkFor = 2 * time.Second
-
-// health answers with the state of every check, at most a second old. Only ready turns a failure into a 503.
-func (a *API) health(ready bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		checks, ok := a.checked(r.Context())
-		status, code := "ok", http.StatusOK
-		if !ok {
-			status = "failing"
-			if ready {
-				code = http.StatusServiceUnavailable
-				w.Header().Set("Retry-After", "1")
-			}
-		}
-		body, err := json.Marshal(map[string]any{"status": status, "version": a.cfg.Version, "checks": checks})
-		if err != nil {
-			panic(err)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(code)
-		_, _ = w.Write(body)
-	}
-}
-
-// checks is the latest look at what must answer.
-type checks struct {
-	mu   sync.Mutex
-	at   time.Time
-	last map[string]string
-	ok   bool
-}
-
-// checked runs all checks side by side, or gives the last result when it is fresh. What failed is named, why is only logged.
-func (a *API) checked(ctx context.Context) (map[string]string, bool) {
-	c := &a.checks
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.at) < time.Second {
-		return c.last, c.ok
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkFor)
-	defer cancel()
-	type result struct {
-		name string
-		err  error
-	}
-	results := make(chan result, len(a.cfg.Ready))
-	for name, check := range a.cfg.Ready {
-		go func() { results <- result{name, check(ctx)} }()
-	}
-	c.last, c.ok = make(map[string]string, len(a.cfg.Ready)), true
-	for name := range a.cfg.Ready {
-		c.last[name] = "no answer in time"
-	}
-	for range a.cfg.Ready {
-		select {
-		case r := <-results:
-			c.last[r.name] = "ok"
-			if r.err != nil {
-				c.last[r.name], c.ok = "failing", false
-				a.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "not ready", slog.String("check", r.name), slog.Any("cause", r.err))
-			}
-		case <-ctx.Done():
-			c.ok = false
-		}
-	}
-	c.at = time.Now()
-	return c.last, c.ok
 }

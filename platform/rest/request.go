@@ -112,7 +112,7 @@ func (a *API) outer(next http.Handler) http.Handler {
 			h["Strict-Transport-Security"] = hsts
 		}
 		defer func() {
-			if cause := recover(); cause != nil && cause != http.ErrAbortHandler {
+			if cause := recover(); cause != nil && cause != any(http.ErrAbortHandler) {
 				req.crash(rec, cause)
 			}
 			a.observe(req, rec, time.Since(start))
@@ -125,8 +125,10 @@ func (a *API) outer(next http.Handler) http.Handler {
 	return cors.Handler(cors.Options{
 		AllowedOrigins: a.cfg.Origins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "If-Match", "Idempotency-Key", "At-Least", "Last-Event-ID",
-			"Correlation-Id", "Archive-Tenant", "Archive-Reason", "Traceparent"},
+		AllowedHeaders: []string{
+			"Authorization", "Content-Type", "If-Match", "Idempotency-Key", "At-Least", "Last-Event-ID",
+			"Correlation-Id", "Archive-Tenant", "Archive-Reason", "Traceparent",
+		},
 		ExposedHeaders: []string{"ETag", "Location", "Position", "Warning", "Retry-After", "RateLimit", "RateLimit-Policy"},
 		MaxAge:         600,
 	})(inner)

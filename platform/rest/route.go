@@ -8,18 +8,21 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bgce/archive/platform/rest/conventions"
+	"github.com/bgce/archive/platform/rest/limit"
+	"github.com/bgce/archive/platform/rest/wire"
 	"github.com/danielgtaylor/huma/v2"
 )
 
 // route is one operation as its one line in a routes file says it.
 type route struct {
-	id, name     string // postal-publish-post, PublishPost
+	id, name     string // harbour-open-berth, OpenBerth
 	method, path string
 	who          string
 	words        words
 	tag          string
 	maxBody      int64
-	class        class
+	class        limit.Class
 	writes       bool // decides something
 	creates      bool
 	bare         bool // takes no body
@@ -47,7 +50,7 @@ func Tag(tag string) Option { return func(r *route) { r.tag = tag } }
 func Doc(text string) Option { return func(r *route) { r.description = text } }
 
 // Sensitive counts the operation against the strict limits of logging in.
-func Sensitive() Option { return func(r *route) { r.class = auth } }
+func Sensitive() Option { return func(r *route) { r.class = limit.Auth } }
 
 // IDFrom names the path parameter that is the aggregate's id; the default is "id".
 func IDFrom(param string) Option { return func(r *route) { r.idParam = param } }
@@ -59,16 +62,18 @@ func Self() Option { return func(r *route) { r.self = true } }
 func Raw() Option { return func(r *route) { r.raw = true } }
 
 func newRoute(method, path, who, name string, t reflect.Type, opts []Option) *route {
-	r := &route{name: name, method: method, path: path, who: who, words: parseWords(who), tag: tagOf(t),
-		maxBody: defaultBody, idParam: "id", class: read, writes: method != http.MethodGet,
-		tenantless: strings.HasPrefix(path, "/.well-known/")}
+	r := &route{
+		name: name, method: method, path: path, who: who, words: parseWords(who), tag: tagOf(t),
+		maxBody: defaultBody, idParam: "id", class: limit.Read, writes: method != http.MethodGet,
+		tenantless: strings.HasPrefix(path, "/.well-known/"),
+	}
 	if r.writes {
-		r.class = write
+		r.class = limit.Write
 	}
 	for _, o := range opts {
 		o(r)
 	}
-	r.id = r.tag + "-" + kebab(name)
+	r.id = r.tag + "-" + wire.Kebab(name)
 	return r
 }
 
@@ -105,7 +110,7 @@ func (a *API) operation(r *route) huma.Operation {
 		security = []map[string][]string{{}, {"bearer": {}}}
 	}
 	return huma.Operation{
-		OperationID: r.id, Method: r.method, Path: r.path, Summary: sentence(r.name), Description: r.description,
+		OperationID: r.id, Method: r.method, Path: r.path, Summary: wire.Sentence(r.name), Description: r.description,
 		Tags: []string{r.tag}, Security: security, MaxBodyBytes: -1, BodyReadTimeout: -1,
 		Extensions:  map[string]any{"x-permission": r.who},
 		Responses:   map[string]*huma.Response{"default": a.problemResponse()},
@@ -143,6 +148,9 @@ func (a *API) Permissions() []Permission {
 	return table
 }
 
+// CheckConventions says, one line each, what of an OpenAPI document breaks the conventions of the house.
+func CheckConventions(doc []byte) []string { return conventions.Check(doc) }
+
 // Do registers a handler with IO that fits no command: logging in, importing. Name is a Go name like "LogIn".
 // In is a huma input struct (Body, RawBody, path and query fields), Out a huma output struct.
 func Do[In, Out any](api *API, method, path, who, name string, handle func(ctx context.Context, c Caller, in *In) (*Out, error), opts ...Option) {
@@ -160,6 +168,7 @@ func Do[In, Out any](api *API, method, path, who, name string, handle func(ctx c
 		r.multipart = false
 	}
 	mustBind(path, in, nil)
+	wire.MustSniff(in)
 	huma.Register(api.huma, api.operation(r), func(ctx context.Context, in *In) (*Out, error) {
 		req := requestOf(ctx)
 		answer, err := handle(ctx, req.caller, in)

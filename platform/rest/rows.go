@@ -4,20 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/bgce/archive/platform/es"
 	"github.com/bgce/archive/platform/eventstore"
 	"github.com/bgce/archive/platform/fault"
 	"github.com/bgce/archive/platform/rest/live"
+	"github.com/bgce/archive/platform/rest/problem"
 )
 
 var (
@@ -26,13 +25,10 @@ var (
 	errQuarantined = fault.New(fault.Unavailable, "rest.view_quarantined", "this row was set aside because an event of it could not be applied; an operator has to look at it").RetryAfter(60)
 )
 
-// patience is how long a read waits for At-Least.
-const patience = 2 * time.Second
-
 // Args are named arguments: "q" is @q in the SQL.
 type Args map[string]any
 
-// Query reads plain SQL that names views as {postal.posts}. @tenant is always bound and must be used; so is @account, which need not.
+// Query reads plain SQL that names views as {harbour.berths}. @tenant is always bound and must be used; so is @account, which need not.
 // Columns go to V's fields by name; a V that is no struct takes the only column.
 func Query[V any](ctx context.Context, r *Rows, sql string, args ...Args) ([]V, error) {
 	if !strings.Contains(sql, "@tenant") {
@@ -40,26 +36,24 @@ func Query[V any](ctx context.Context, r *Rows, sql string, args ...Args) ([]V, 
 	}
 	named := Args{"tenant": r.req.caller.Tenant, "account": r.req.caller.Account()}
 	for _, a := range args {
-		for name, value := range a {
-			named[name] = value
-		}
+		maps.Copy(named, a)
 	}
-	text, values, err := positional(sql, named, nil)
+	text, values, err := live.Positional(sql, named, nil)
 	if err != nil {
 		return nil, err
 	}
-	views, make := placeholders(text)
+	views, fill := live.Placeholders(text)
 	list := []V{}
-	p := planOf(reflect.TypeFor[V]())
-	err = r.run(ctx, views, make, values, uuid.Nil, func(rows pgx.Rows) error {
+	p := live.PlanOf(reflect.TypeFor[V]())
+	err = r.run(ctx, views, fill, values, uuid.Nil, func(rows pgx.Rows) error {
 		list = list[:0]
-		named, err := p.named(rows.FieldDescriptions())
+		named, err := p.Named(rows.FieldDescriptions())
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
 			var v V
-			if err := rows.Scan(named.targets(reflect.ValueOf(&v).Elem(), nil)...); err != nil {
+			if err := rows.Scan(named.Targets(reflect.ValueOf(&v).Elem(), nil)...); err != nil {
 				return err
 			}
 			list = append(list, v)
@@ -73,10 +67,10 @@ func Query[V any](ctx context.Context, r *Rows, sql string, args ...Args) ([]V, 
 func (r *Rows) run(ctx context.Context, views []string, sql live.SQL, args []any, id uuid.UUID, scan func(pgx.Rows) error) error {
 	req, api := r.req, r.req.api
 	if api.cfg.DB == nil {
-		return errUnavailable
+		return problem.ErrUnavailable
 	}
 	see := func(states []live.State) error { return req.see(ctx, states, id) }
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(api.cfg.Patience)
 	for pause := time.Duration(0); ; pause = min(max(2*pause, time.Millisecond), 50*time.Millisecond) {
 		err := api.views.Query(ctx, views, sql, args, see, scan)
 		if behind := (*behindError)(nil); !errors.As(err, &behind) && !(errors.Is(err, live.ErrNotBuilt) && req.atLeast != "") {
@@ -166,89 +160,11 @@ func warning(streams int64) string {
 	return fmt.Sprintf(`199 archive "%d streams of this view were set aside; rows may be missing or old"`, streams)
 }
 
-// plan is how a row becomes a V: its columns, and where each goes.
-type plan struct {
-	columns []string
-	fields  [][]int
-	version []int // of the field whose column is "version"
-}
-
-var plans sync.Map // reflect.Type → *plan; as many as there are view types
-
-// planOf reads db tags, else json names, else snake_case; embedded structs are flattened. A V that is no struct is one column.
-func planOf(t reflect.Type) *plan {
-	if p, ok := plans.Load(t); ok {
-		return p.(*plan)
-	}
-	p := &plan{}
-	if t.Kind() != reflect.Struct || t == reflect.TypeFor[time.Time]() {
-		p.fields = [][]int{nil}
-	} else {
-		p.add(t, nil)
-	}
-	plans.Store(t, p)
-	return p
-}
-
-func (p *plan) add(t reflect.Type, path []int) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		index := append(append([]int{}, path...), i)
-		column := f.Tag.Get("db")
-		if column == "" {
-			column, _, _ = strings.Cut(f.Tag.Get("json"), ",")
-		}
-		switch {
-		case f.Anonymous && column == "" && f.Type.Kind() == reflect.Struct:
-			p.add(f.Type, index)
-			continue
-		case !f.IsExported() || f.Tag.Get("db") == "-":
-			continue
-		case column == "" || column == "-":
-			column = strings.ReplaceAll(kebab(f.Name), "-", "_")
-		}
-		if column == "version" {
-			p.version = index
-		}
-		p.columns = append(p.columns, column)
-		p.fields = append(p.fields, index)
-	}
-}
-
-// named is the plan for the columns as a query gives them.
-func (p *plan) named(columns []pgconn.FieldDescription) (*plan, error) {
-	if p.columns == nil {
-		return p, nil
-	}
-	q := &plan{version: p.version}
-	for _, c := range columns {
-		i := slices.Index(p.columns, c.Name)
-		if i < 0 {
-			return nil, fmt.Errorf("rest: the query gives a column %s that no field takes", c.Name)
-		}
-		q.columns, q.fields = append(q.columns, c.Name), append(q.fields, p.fields[i])
-	}
-	return q, nil
-}
-
-// targets are the places rows.Scan writes to, followed by more.
-func (p *plan) targets(v reflect.Value, more []any) []any {
-	targets := make([]any, 0, len(p.fields)+len(more))
-	for _, index := range p.fields {
-		f := v
-		if index != nil {
-			f = v.FieldByIndex(index)
-		}
-		targets = append(targets, f.Addr().Interface())
-	}
-	return append(targets, more...)
-}
-
 // One reads the one row; es.ErrNotFound if there is none. Its version column becomes the ETag.
 func One[V any](ctx context.Context, r *Rows, s Selection) (V, error) {
 	var v V
 	found := false
-	p := planOf(reflect.TypeFor[V]())
+	p := live.PlanOf(reflect.TypeFor[V]())
 	text, args, err := s.build(r, p, "", "")
 	if err != nil {
 		return v, err
@@ -258,7 +174,7 @@ func One[V any](ctx context.Context, r *Rows, s Selection) (V, error) {
 	err = r.run(ctx, views, sql, args, id, func(rows pgx.Rows) error {
 		if rows.Next() {
 			found = true
-			return rows.Scan(p.targets(reflect.ValueOf(&v).Elem(), nil)...)
+			return rows.Scan(p.Targets(reflect.ValueOf(&v).Elem(), nil)...)
 		}
 		return nil
 	})
@@ -269,8 +185,8 @@ func One[V any](ctx context.Context, r *Rows, s Selection) (V, error) {
 		var zero V
 		return zero, err
 	}
-	if p.version != nil {
-		if f := reflect.ValueOf(v).FieldByIndex(p.version); f.CanInt() {
+	if p.Version != nil {
+		if f := reflect.ValueOf(v).FieldByIndex(p.Version); f.CanInt() {
 			r.req.version = int(f.Int())
 		}
 	}

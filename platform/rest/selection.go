@@ -2,10 +2,8 @@ package rest
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -15,11 +13,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/bgce/archive/platform/es"
-	"github.com/bgce/archive/platform/fault"
+	"github.com/bgce/archive/platform/rest/cursor"
 	"github.com/bgce/archive/platform/rest/live"
 )
-
-var errCursor = fault.New(fault.Invalid, "rest.cursor", "this cursor is not from this list as it is asked for now; start again without it")
 
 // Selection is some rows of one view, of the caller's tenant.
 type Selection struct {
@@ -37,11 +33,11 @@ type cond struct {
 	args Args
 }
 
-// From selects from a view by its name, "postal.posts".
+// From selects from a view by its name, "harbour.berths".
 func From(view string) Selection { return Selection{view: view} }
 
 func (s Selection) with(c cond) Selection {
-	s.conds = append(s.conds[:len(s.conds):len(s.conds)], c)
+	s.conds = append(slices.Clip(s.conds), c)
 	return s
 }
 
@@ -71,13 +67,11 @@ func (s Selection) In(column string, values any) Selection {
 }
 
 // Where adds SQL with named arguments: Where("title ILIKE @q", rest.Args{"q": …}). @tenant and @account are bound too, and other
-// views may be named as {postal.tags}.
+// views may be named as {harbour.berths}.
 func (s Selection) Where(sql string, args ...Args) Selection {
 	all := Args{}
 	for _, a := range args {
-		for name, value := range a {
-			all[name] = value
-		}
+		maps.Copy(all, a)
 	}
 	return s.with(cond{sql: "(" + sql + ")", args: all})
 }
@@ -100,30 +94,30 @@ func (s Selection) identity() (uuid.UUID, bool) {
 }
 
 // build writes the statement with NUL where the table goes. Extra stands before FROM, tail at the end; they have no arguments.
-func (s Selection) build(r *Rows, p *plan, extra, tail string) (string, []any, error) {
+func (s Selection) build(r *Rows, p *live.Plan, extra, tail string) (string, []any, error) {
 	var b strings.Builder
 	b.Grow(256)
 	b.WriteString("SELECT ")
-	b.WriteString(strings.Join(p.columns, ", "))
+	b.WriteString(strings.Join(p.Columns, ", "))
 	b.WriteString(extra)
 	b.WriteString(" FROM \x00 WHERE ")
 	args := make([]any, 0, 4)
 	if !s.every {
-		args = append(args, r.req.caller.Tenant)
+		args = append(args, [16]byte(r.req.caller.Tenant))
 		b.WriteString("tenant = $1")
 	} else if b.WriteString("true"); !r.req.caller.Is("platform") {
 		return "", nil, es.ErrForbidden.Withf("this takes: platform")
 	}
 	if s.owned != "" {
 		if account, restricted := r.only(); restricted {
-			args = append(args, account)
+			args = append(args, account.String()) // the column may be text or uuid
 			b.WriteString(" AND " + s.owned + " = $" + strconv.Itoa(len(args)))
 		}
 	}
 	for _, c := range s.conds {
 		b.WriteString(" AND ")
 		if c.name != "" {
-			args = append(args, c.arg)
+			args = append(args, live.Lean(c.arg))
 			b.WriteString(c.sql + "$" + strconv.Itoa(len(args)))
 			if strings.HasSuffix(c.sql, "(") {
 				b.WriteByte(')')
@@ -131,10 +125,8 @@ func (s Selection) build(r *Rows, p *plan, extra, tail string) (string, []any, e
 			continue
 		}
 		named := Args{"tenant": r.req.caller.Tenant, "account": r.req.caller.Account()}
-		for name, value := range c.args {
-			named[name] = value
-		}
-		text, values, err := positional(c.sql, named, args)
+		maps.Copy(named, c.args)
+		text, values, err := live.Positional(c.sql, named, args)
 		if err != nil {
 			return "", nil, err
 		}
@@ -148,7 +140,7 @@ func (s Selection) build(r *Rows, p *plan, extra, tail string) (string, []any, e
 // over puts the live tables where build left room and where conditions name {views}.
 func (s Selection) over(text string) ([]string, live.SQL) {
 	before, after, _ := strings.Cut(text, "\x00")
-	others, fill := placeholders(after)
+	others, fill := live.Placeholders(after)
 	if len(others) == 0 {
 		return []string{s.view}, func(table func(string) string) string { return before + table(s.view) + after }
 	}
@@ -185,17 +177,16 @@ func Many[V any](ctx context.Context, r *Rows, s Selection, page Page, order str
 		limit = 20
 	}
 	scope := s.scope(r, order)
-	tail := ""
 	paged := s
 	if page.Cursor != "" {
-		at, id, err := r.req.api.open(scope, page.Cursor)
+		at, id, err := cursor.Open(r.req.api.cfg.CursorKey, scope, page.Cursor)
 		if err != nil {
 			return list, err
 		}
 		paged = s.Where(fmt.Sprintf("(%s, id) %s (@cursor_key, @cursor_id)", key, op), Args{"cursor_key": at, "cursor_id": id})
 	}
-	tail = fmt.Sprintf(" ORDER BY %s%s, id%s LIMIT %d", key, dir, dir, limit+1)
-	p := planOf(reflect.TypeFor[V]())
+	tail := fmt.Sprintf(" ORDER BY %s%s, id%s LIMIT %d", key, dir, dir, limit+1)
+	p := live.PlanOf(reflect.TypeFor[V]())
 	text, args, err := paged.build(r, p, ", ("+key+")::text AS cursor_key, id AS cursor_id", tail)
 	if err != nil {
 		return list, err
@@ -207,11 +198,11 @@ func Many[V any](ctx context.Context, r *Rows, s Selection, page Page, order str
 		list = List[V]{Items: make([]V, 0, limit)}
 		for rows.Next() {
 			if len(list.Items) == limit {
-				list.Next = r.req.api.seal(scope, lastKey, lastID)
+				list.Next = cursor.Seal(r.req.api.cfg.CursorKey, scope, lastKey, lastID)
 				return nil
 			}
 			var v V
-			if err := rows.Scan(p.targets(reflect.ValueOf(&v).Elem(), []any{&lastKey, &lastID})...); err != nil {
+			if err := rows.Scan(p.Targets(reflect.ValueOf(&v).Elem(), []any{&lastKey, (*[16]byte)(&lastID)})...); err != nil {
 				return err
 			}
 			list.Items = append(list.Items, v)
@@ -230,28 +221,4 @@ func (s Selection) scope(r *Rows, order string) string {
 		fmt.Fprintf(&b, "\x00%s=%v%v", c.sql, c.arg, c.args)
 	}
 	return b.String()
-}
-
-const sealed = 16 // bytes of HMAC in a cursor
-
-// seal makes a cursor: HMAC, id and key of the last item.
-func (a *API) seal(scope, key string, id uuid.UUID) string {
-	plain := append(append(make([]byte, 0, sealed+len(id)+len(key)), id[:]...), key...)
-	return base64.RawURLEncoding.EncodeToString(append(a.mac(scope, plain), plain...))
-}
-
-func (a *API) open(scope, cursor string) (key string, id uuid.UUID, err error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) < sealed+len(id) || !hmac.Equal(raw[:sealed], a.mac(scope, raw[sealed:])) {
-		return "", id, errCursor.WithField("query.cursor", "not from this list")
-	}
-	return string(raw[sealed+len(id):]), uuid.UUID(raw[sealed : sealed+len(id)]), nil
-}
-
-func (a *API) mac(scope string, plain []byte) []byte {
-	h := hmac.New(sha256.New, a.cfg.CursorKey)
-	h.Write([]byte(scope))
-	h.Write([]byte{0, 0})
-	h.Write(plain)
-	return h.Sum(nil)[:sealed]
 }

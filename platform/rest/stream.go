@@ -2,7 +2,6 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"reflect"
 	"sync"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/bgce/archive/platform/eventstore"
 	"github.com/bgce/archive/platform/fault"
+	"github.com/bgce/archive/platform/rest/sse"
+	"github.com/bgce/archive/platform/rest/wire"
 )
 
 // Message is one server-sent event. Position is where a client that lost the connection goes on after it.
@@ -44,8 +45,10 @@ func Stream[F Feed](api *API, path, who string, opts ...Option) {
 	query.Name, query.In = "last_event_id", "query"
 	op.Parameters = append(op.Parameters, last, &query)
 	op.Parameters = append(op.Parameters, atLeastParams()...)
-	op.Responses["200"] = &huma.Response{Description: "server-sent events",
-		Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}
+	op.Responses["200"] = &huma.Response{
+		Description: "server-sent events",
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}
 	huma.Register(api.huma, op, func(ctx context.Context, f *F) (*feedAnswer, error) {
 		return &feedAnswer{func(hc huma.Context) {
 			_, w := humachi.Unwrap(hc)
@@ -54,96 +57,53 @@ func Stream[F Feed](api *API, path, who string, opts ...Option) {
 	})
 }
 
-// sender writes events and heartbeats; whoever comes first writes.
-type sender struct {
-	mu  sync.Mutex
-	w   http.ResponseWriter
-	api *API
-}
-
-// writeFor bounds one write to a client that does not read.
-const writeFor = 10 * time.Second
-
-func (s *sender) write(text string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := http.NewResponseController(s.w)
-	if err := c.SetWriteDeadline(time.Now().Add(writeFor)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	if _, err := s.w.Write([]byte(text)); err != nil {
-		return err
-	}
-	return c.Flush()
-}
-
-func (s *sender) send(m Message) error {
-	data, err := json.Marshal(m.Data, out)
-	if err != nil {
-		return err
-	}
-	text := ""
-	if id := s.api.token(m.Position); id != "" {
-		text = "id: " + id + "\n"
-	}
-	if m.Event != "" {
-		text += "event: " + m.Event + "\n"
-	}
-	return s.write(text + "data: " + string(data) + "\n\n")
-}
-
 func (req *request) stream(ctx context.Context, w http.ResponseWriter, f Feed) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	if closing, ok := ctx.Value(closingKey{}).(context.Context); ok {
 		defer context.AfterFunc(closing, func() { end(errClosing) })()
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no")
-	w.WriteHeader(http.StatusOK)
-	s := &sender{w: w, api: req.api}
-	if s.write(": open\n\n") != nil {
+	events, err := sse.Start(w)
+	if err != nil {
 		return
 	}
-	rows := &Rows{req: req}
-	watch := req.standing()
-	var beats sync.WaitGroup
-	beats.Go(func() { s.beat(ctx, end, watch, req.api.cfg.Heartbeat) })
-	err := f.Stream(ctx, rows, req.after, s.send)
+	var helpers sync.WaitGroup
+	every, standing := req.api.cfg.Heartbeat, req.standing()
+	helpers.Go(func() { events.Beat(ctx, every, end) })
+	helpers.Go(func() { watch(ctx, end, standing, min(every, time.Second)) })
+	send := func(m Message) error {
+		data, err := json.Marshal(m.Data, wire.Out)
+		if err != nil {
+			return err
+		}
+		return events.Send(req.api.token(m.Position), m.Event, data)
+	}
+	err = f.Stream(ctx, &Rows{req: req}, req.after, send)
 	if err != nil && ctx.Err() == nil {
 		p := req.problem(err)
-		_ = s.send(Message{Event: "problem", Data: p})
+		_ = send(Message{Event: "problem", Data: p})
 	} else if reason := fault.From(context.Cause(ctx)); ctx.Err() != nil && reason.Kind != fault.Internal {
-		_ = s.send(Message{Event: "end", Data: map[string]string{"code": reason.Code, "detail": reason.Message}})
+		_ = send(Message{Event: "end", Data: map[string]string{"code": reason.Code, "detail": reason.Message}})
 	}
 	end(nil)
-	beats.Wait()
+	helpers.Wait()
 }
 
 var errClosing = fault.New(fault.Unavailable, "rest.closing", "this server is shutting down; connect again").RetryAfter(1)
 
-// beat keeps the connection alive and ends it when the caller lost the right to listen.
-func (s *sender) beat(ctx context.Context, end context.CancelCauseFunc, standing func(context.Context) error, every time.Duration) {
-	comment, check := time.NewTicker(every), time.NewTicker(min(every, time.Second))
-	defer comment.Stop()
+// watch ends the stream when the caller lost the right to listen.
+func watch(ctx context.Context, end context.CancelCauseFunc, standing func(context.Context) error, every time.Duration) {
+	check := time.NewTicker(every)
 	defer check.Stop()
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return
-		case <-comment.C:
-			err = s.write(": beat\n\n")
 		case <-check.C:
-			if err = standing(ctx); err != nil && fault.From(err).Kind == fault.Internal {
-				err = nil // the directory did not answer; the next look will tell
+			if err := standing(ctx); err != nil && fault.From(err).Kind != fault.Internal { // else the directory did not answer; the next look will tell
+				end(err)
+				return
 			}
-		}
-		if err != nil {
-			end(err)
-			return
 		}
 	}
 }

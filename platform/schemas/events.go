@@ -115,8 +115,7 @@ func tidy(node any) {
 
 func mark(schema map[string]any, t reflect.Type) {
 	properties, _ := schema["properties"].(map[string]any)
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		if _, personal := field.Tag.Lookup("pii"); personal {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if property, ok := properties[name].(map[string]any); ok {

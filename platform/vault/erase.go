@@ -20,8 +20,7 @@ type Erasure struct {
 
 // Announce notes an erasure before the event that decides it is appended; Erase or Retract takes the note away.
 func (v *Vault) Announce(ctx context.Context, tenant, subject uuid.UUID, at time.Time) error {
-	_, err := v.db.Exec(ctx, `INSERT INTO vault.erasures (tenant, subject, asked_at) VALUES ($1, $2, $3)
-		ON CONFLICT (tenant, subject) DO UPDATE SET asked_at = excluded.asked_at`, tenant, subject, at)
+	_, err := v.db.Exec(ctx, `INSERT INTO vault.erasures (tenant, subject, asked_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, tenant, subject, at)
 	return err
 }
 
@@ -34,9 +33,9 @@ func (v *Vault) Announced(ctx context.Context) ([]Erasure, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Erasure])
 }
 
-// Retract takes back an announcement whose decision was refused, unless it was announced again since.
+// Retract takes back the announcement made at that time, because its decision was refused; others stay.
 func (v *Vault) Retract(ctx context.Context, tenant, subject uuid.UUID, at time.Time) error {
-	_, err := v.db.Exec(ctx, `DELETE FROM vault.erasures WHERE tenant = $1 AND subject = $2 AND asked_at <= $3`, tenant, subject, at)
+	_, err := v.db.Exec(ctx, `DELETE FROM vault.erasures WHERE tenant = $1 AND subject = $2 AND asked_at = $3`, tenant, subject, at)
 	return err
 }
 

@@ -34,5 +34,5 @@ CREATE TABLE IF NOT EXISTS vault.erasures (
     tenant   uuid NOT NULL,
     subject  uuid NOT NULL,
     asked_at timestamptz NOT NULL,
-    PRIMARY KEY (tenant, subject)
+    PRIMARY KEY (tenant, subject, asked_at)
 );

@@ -229,7 +229,7 @@ func TestAnnouncedErasuresWaitUntilDoneOrRetracted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := v.Retract(t.Context(), tenant, bob, at); err != nil { // announced again since
+	if err := v.Retract(t.Context(), tenant, bob, at); err != nil { // somebody else's announcement
 		t.Fatal(err)
 	}
 	if got := waiting(); len(got) != 2 || got[0] != ada || got[1] != bob {

@@ -80,7 +80,7 @@ func committedEvents(commit string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := map[string][]byte{}
-	for _, path := range strings.Fields(string(names)) {
+	for path := range strings.FieldsSeq(string(names)) {
 		if files[filepath.Base(path)], err = git("show", commit+":"+path); err != nil {
 			return nil, err
 		}

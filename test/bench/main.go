@@ -21,7 +21,7 @@ var (
 	rounds         = flag.Int("rounds", 5, "undisturbed rounds wanted of each comparison")
 	slice          = flag.Duration("slice", 500*time.Millisecond, "how long one side works before the other has its turn")
 	slicesPerRound = flag.Int("slices", 3, "turns of each side in a round")
-	profile        = flag.String("cpuprofile", "", "write a CPU profile of this process to the file")
+	profile        = flag.String("cpuprofile", "", "write a CPU profile to the file, of the Archive's server to FILE.server")
 )
 
 // scenario sets up and gives its bouts one after another; done frees what they used.
@@ -31,14 +31,18 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	{"append", appends}, {"streams", streams}, {"hot", hot},
+	{"append", appends}, {"http", commandsOverHTTP}, {"streams", streams}, {"hot", hot}, {"lag", lag}, {"read", reads},
 }
 
 func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := bench(ctx); err != nil {
+	run, config := bench, os.Getenv(partVariable)
+	if config != "" {
+		run = func(ctx context.Context) error { return serve(ctx, config) }
+	}
+	if err := run(ctx); err != nil && (config == "" || ctx.Err() == nil) { // a child is ended by its interrupt
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -59,17 +63,11 @@ func bench(ctx context.Context) error {
 		return err
 	}
 	defer c.stop()
-	if *profile != "" {
-		f, err := os.Create(*profile)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	stop, err := profiled(*profile)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	missed := 0
 	for _, s := range scenarios {
 		if len(wanted) > 0 && !slices.Contains(wanted, s.name) {
@@ -88,4 +86,16 @@ func bench(ctx context.Context) error {
 		fmt.Printf("%d targets missed\n", missed)
 	}
 	return nil
+}
+
+// profiled writes a CPU profile to the path until stop; "" is none.
+func profiled(path string) (stop func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); f.Close() }, pprof.StartCPUProfile(f)
 }

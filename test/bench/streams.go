@@ -18,9 +18,13 @@ import (
 )
 
 // A tally is enough of an aggregate to load, fold and decide on.
-var tallies = es.Define[tally]("bench.tally", es.On[counted]("counted"))
+var tallies = es.Define[tally]("bench.tally", es.On[opened]("opened"), es.On[counted]("counted"))
 
 type tally struct{ Sum, Count int }
+
+type opened struct{}
+
+func (opened) Evolve(*tally) {}
 
 type counted struct {
 	Title  string   `json:"title"`
@@ -31,6 +35,11 @@ type counted struct {
 }
 
 func (e counted) Evolve(t *tally) { t.Sum, t.Count = t.Sum+e.Weight, t.Count+1 }
+
+// open decides the first event.
+type open struct{}
+
+func (open) Decide(es.Env, tally) (es.Events[tally], error) { return es.Events[tally]{opened{}}, nil }
 
 // count decides n events like the payload of the other scenarios.
 type count struct{ n int }
@@ -73,9 +82,9 @@ func (h *herd) grow(ctx context.Context) error {
 					return
 				}
 				h.ids[i] = uuid.Must(uuid.NewV7())
-				_, err := es.Handle(ctx, h.kernel, tallies, target(h.ids[i], true), count{length - 1})
+				_, err := es.Handle(ctx, h.kernel, tallies, target(h.ids[i], true), open{})
 				if err == nil {
-					_, err = es.Handle(ctx, h.kernel, tallies, target(h.ids[i], false), count{1})
+					_, err = es.Handle(ctx, h.kernel, tallies, target(h.ids[i], false), count{length - 1})
 				}
 				if err != nil {
 					errs <- err

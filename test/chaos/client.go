@@ -78,7 +78,7 @@ func (c *client) deliver(ctx context.Context, r request) (reply, error) {
 		case errors.Is(err, errLost):
 			c.ledger.lost.Add(1)
 			resentAt = time.Now()
-		case err == nil && !again(a):
+		case err == nil && !again(a) || a.status == http.StatusInternalServerError && r.key == "":
 			c.answered.Add(1)
 			a.resentAt = resentAt
 			return a, nil

@@ -140,7 +140,7 @@ func (c *client) compareViews(ctx context.Context, last string) error {
 			c.ledger.complain("the list shows post %s as %+v, told was %+v", v.ID, got, due)
 		}
 	}
-	var group errgroup.Group
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
 	var read atomic.Int64
 	for id, r := range want {

@@ -4,6 +4,7 @@ package house
 import (
 	"encoding/json"
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io"
@@ -88,6 +89,9 @@ func TestImports(t *testing.T) {
 				if refusal := refuse(here, name, imported); refusal != "" {
 					t.Error(refusal)
 				}
+				if misnamed(here, imported, spec.Name) {
+					t.Errorf("%s/%s: import %s as domain, or another room's by its own name", here, name, imported)
+				}
 			}
 		}
 	}
@@ -132,6 +136,19 @@ func refuse(here, file, imported string) string {
 		return fmt.Sprintf("%s/%s must stay pure but imports %s", here, file, imported)
 	}
 	return ""
+}
+
+// misnamed holds to the rule that domain.X is always the room's own X.
+func misnamed(here, imported string, name *ast.Ident) bool {
+	layer, room, _ := strings.Cut(here, "/")
+	theirs, isDomain := strings.CutPrefix(imported, module+"/domain/")
+	if !isDomain || layer != "commands" && layer != "projections" {
+		return false
+	}
+	if theirs == room {
+		return name == nil || name.Name != "domain"
+	}
+	return name != nil
 }
 
 func contains(words, word string) bool {

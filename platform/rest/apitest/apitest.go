@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -80,9 +81,7 @@ func (s *Server) Run(t *testing.T, cases []Case) {
 			if method, _, _ := strings.Cut(c.Do, " "); method == http.MethodGet && position != "" {
 				header["At-Least"] = position
 			}
-			for name, value := range c.Header {
-				header[name] = value
-			}
+			maps.Copy(header, c.Header)
 			c.Header = header
 			a := s.Do(t, c)
 			s.check(t, c, a)

@@ -1,4 +1,5 @@
-package rest
+// Package conventions holds an OpenAPI document against the rules of the house.
+package conventions
 
 import (
 	"encoding/json"
@@ -13,6 +14,9 @@ var (
 	segmentForm  = regexp.MustCompile(`^(\{[a-z][a-z0-9_]*\}|[a-z0-9][a-z0-9._-]*)$`)
 	propertyForm = regexp.MustCompile(`^\$?[a-z][a-z0-9_]*$`)
 )
+
+// words are the permission words.
+var words = []string{"public", "user", "viewer", "editor", "admin", "platform", "owner", "employer", "evaluator", "service"}
 
 type docSchema struct {
 	Ref        string                `json:"$ref"`
@@ -59,8 +63,8 @@ type document struct {
 	found []string
 }
 
-// CheckConventions walks an OpenAPI document and says, one line each, what breaks the house's conventions; none is a good document.
-func CheckConventions(doc []byte) []string {
+// Check walks an OpenAPI document and says, one line each, what breaks the house's conventions; none is a good document.
+func Check(doc []byte) []string {
 	var d document
 	if err := json.Unmarshal(doc, &d); err != nil {
 		return []string{"not a document: " + err.Error()}
@@ -71,11 +75,11 @@ func CheckConventions(doc []byte) []string {
 			var op docOperation
 			where := strings.ToUpper(method) + " " + path
 			if err := json.Unmarshal(raw, &op); err != nil {
-				d.complain(where, "unreadable: %v", err)
+				d.complainf(where, "unreadable: %v", err)
 				continue
 			}
 			if other, twice := ids[op.ID]; twice {
-				d.complain(where, "shares its operationId with %s", other)
+				d.complainf(where, "shares its operationId with %s", other)
 			}
 			ids[op.ID] = where
 			d.operation(where, method, path, op)
@@ -84,7 +88,7 @@ func CheckConventions(doc []byte) []string {
 	for name, s := range d.Components.Schemas {
 		for property := range s.Properties {
 			if !propertyForm.MatchString(property) {
-				d.complain("schema "+name, "property %s is not snake_case", property)
+				d.complainf("schema "+name, "property %s is not snake_case", property)
 			}
 		}
 	}
@@ -92,25 +96,25 @@ func CheckConventions(doc []byte) []string {
 	return d.found
 }
 
-func (d *document) complain(where, format string, args ...any) {
+func (d *document) complainf(where, format string, args ...any) {
 	d.found = append(d.found, where+": "+fmt.Sprintf(format, args...))
 }
 
 func (d *document) operation(where, method, path string, op docOperation) {
 	if !idForm.MatchString(op.ID) || len(op.Tags) != 1 || !strings.HasPrefix(op.ID, op.Tags[0]+"-") {
-		d.complain(where, "operationId %q is not {tag}-{kebab} of its only tag %v", op.ID, op.Tags)
+		d.complainf(where, "operationId %q is not {tag}-{kebab} of its only tag %v", op.ID, op.Tags)
 	}
 	if op.Summary == "" || strings.ToUpper(op.Summary[:1]) != op.Summary[:1] {
-		d.complain(where, "summary %q is not a sentence", op.Summary)
+		d.complainf(where, "summary %q is not a sentence", op.Summary)
 	}
 	for segment := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
 		if !segmentForm.MatchString(segment) {
-			d.complain(where, "path segment %q is neither lower case nor {snake_case}", segment)
+			d.complainf(where, "path segment %q is neither lower case nor {snake_case}", segment)
 		}
 	}
 	d.permission(where, op)
 	if c, ok := op.Responses["default"]; !ok || c.Content["application/problem+json"].Schema == nil {
-		d.complain(where, "no problem as default response")
+		d.complainf(where, "no problem as default response")
 	}
 	d.parameters(where, path, op)
 	if method == "get" {
@@ -122,19 +126,19 @@ func (d *document) operation(where, method, path string, op docOperation) {
 
 func (d *document) permission(where string, op docOperation) {
 	if op.Who == "" {
-		d.complain(where, "no x-permission")
+		d.complainf(where, "no x-permission")
 	}
 	public := false
 	for word := range strings.SplitSeq(op.Who, "|") {
-		if wordOf(word) == 0 {
-			d.complain(where, "%q is not a permission word", word)
+		if !slices.Contains(words, word) {
+			d.complainf(where, "%q is not a permission word", word)
 		}
 		public = public || word == "public"
 	}
 	anonymous := slices.ContainsFunc(op.Security, func(s map[string][]string) bool { return len(s) == 0 })
 	bearer := slices.ContainsFunc(op.Security, func(s map[string][]string) bool { _, ok := s["bearer"]; return ok })
 	if !bearer || anonymous != public {
-		d.complain(where, "security does not say what x-permission %q does", op.Who)
+		d.complainf(where, "security does not say what x-permission %q does", op.Who)
 	}
 }
 
@@ -147,18 +151,18 @@ func (d *document) parameters(where, path string, op docOperation) {
 			fallthrough
 		case "query":
 			if !propertyForm.MatchString(p.Name) {
-				d.complain(where, "parameter %s is not snake_case", p.Name)
+				d.complainf(where, "parameter %s is not snake_case", p.Name)
 			}
 		}
 		if p.Schema == nil {
-			d.complain(where, "parameter %s has no schema", p.Name)
+			d.complainf(where, "parameter %s has no schema", p.Name)
 		}
 	}
-	want := params(path)
+	want := parameters(path)
 	slices.Sort(inPath)
 	slices.Sort(want)
 	if !slices.Equal(inPath, want) {
-		d.complain(where, "path has %v, parameters say %v", want, inPath)
+		d.complainf(where, "path has %v, parameters say %v", want, inPath)
 	}
 }
 
@@ -173,11 +177,11 @@ func (op docOperation) param(in, name string) *docParam {
 
 func (d *document) question(where string, op docOperation) {
 	if op.RequestBody != nil {
-		d.complain(where, "a question has a body")
+		d.complainf(where, "a question has a body")
 	}
 	answer, ok := op.Responses["200"]
 	if !ok {
-		d.complain(where, "no 200")
+		d.complainf(where, "no 200")
 		return
 	}
 	s := d.resolve(answer.Content["application/json"].Schema)
@@ -186,21 +190,21 @@ func (d *document) question(where string, op docOperation) {
 	}
 	items := s.Properties["items"]
 	if items.Type != "array" {
-		d.complain(where, "items is not an array")
+		d.complainf(where, "items is not an array")
 	}
 	limit := op.param("query", "limit")
 	if limit == nil {
 		return // a list that is always whole
 	}
 	if limit.Schema == nil || limit.Schema.Default != float64(20) || limit.Schema.Maximum == nil || *limit.Schema.Maximum != 100 {
-		d.complain(where, "limit is not 20 by default and 100 at most")
+		d.complainf(where, "limit is not 20 by default and 100 at most")
 	}
 	if op.param("query", "cursor") == nil || s.Properties["next"] == nil {
-		d.complain(where, "a paged list without cursor and next")
+		d.complainf(where, "a paged list without cursor and next")
 	}
 	for _, total := range []string{"total", "count", "total_count"} {
 		if s.Properties[total] != nil {
-			d.complain(where, "a list has no totals, but this has %s", total)
+			d.complainf(where, "a list has no totals, but this has %s", total)
 		}
 	}
 }
@@ -208,11 +212,11 @@ func (d *document) question(where string, op docOperation) {
 func (d *document) command(where, method string, op docOperation) {
 	if op.RequestBody != nil {
 		if s := d.resolve(op.RequestBody.Content["application/json"].Schema); s != nil && s.Properties != nil && s.Closed != false {
-			d.complain(where, "the body takes unknown fields")
+			d.complainf(where, "the body takes unknown fields")
 		}
 	}
 	if op.Responses["204"].Content != nil {
-		d.complain(where, "204 carries a body")
+		d.complainf(where, "204 carries a body")
 	}
 	key := op.param("header", "Idempotency-Key")
 	if key == nil {
@@ -224,24 +228,34 @@ func (d *document) command(where, method string, op docOperation) {
 	}
 	answer, ok := op.Responses[status]
 	if !ok {
-		d.complain(where, "no %s", status)
+		d.complainf(where, "no %s", status)
 	}
 	for _, h := range []string{"ETag", "Location", "Position"} {
 		if _, ok := answer.Headers[h]; !ok {
-			d.complain(where, "%s without header %s", status, h)
+			d.complainf(where, "%s without header %s", status, h)
 		}
 	}
 	if m := op.param("header", "If-Match"); method == "put" && (m == nil || !m.Required) {
-		d.complain(where, "PUT does not require If-Match")
+		d.complainf(where, "PUT does not require If-Match")
 	}
 	if s := d.resolve(answer.Content["application/json"].Schema); s == nil || s.Properties["id"] == nil || s.Properties["version"] == nil || s.Properties["position"] == nil {
-		d.complain(where, "the answer is not {id, version, position}")
+		d.complainf(where, "the answer is not {id, version, position}")
 	}
 }
 
 func (d *document) resolve(s *docSchema) *docSchema {
 	for s != nil && s.Ref != "" {
-		s = d.Components.Schemas[strings.TrimPrefix(s.Ref, schemaPrefix)]
+		s = d.Components.Schemas[strings.TrimPrefix(s.Ref, "#/components/schemas/")]
 	}
 	return s
+}
+
+// parameters lists the {names} of a path.
+func parameters(path string) []string {
+	names := []string{}
+	for _, part := range strings.Split(path, "{")[1:] {
+		name, _, _ := strings.Cut(part, "}")
+		names = append(names, name)
+	}
+	return names
 }

@@ -1,6 +1,8 @@
-package rest
+// Package limit counts requests in sliding windows, in this process.
+package limit
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/http"
@@ -13,10 +15,11 @@ import (
 	"github.com/bgce/archive/platform/fault"
 )
 
-var errLimited = fault.New(fault.Limited, "rest.limited", "too many requests; wait as Retry-After says")
+// ErrLimited asks to wait.
+var ErrLimited = fault.New(fault.Limited, "rest.limited", "too many requests; wait as Retry-After says")
 
-// Limits are requests a minute, per address and per account, counted in this process. 0 is the default, negative is no limit.
-type Limits struct {
+// Quota is requests a minute, per address and per account, counted in this process. 0 is the default, negative is no limit.
+type Quota struct {
 	Reads, Writes, Auth int
 }
 
@@ -27,28 +30,31 @@ const (
 	defaultAuth   = 60
 )
 
-type class int
+// Class is what a request is counted as.
+type Class int
 
+// The classes.
 const (
-	read class = iota
-	write
-	auth
+	Read Class = iota
+	Write
+	Auth
 )
 
 var classNames = [...]string{"read", "write", "auth"}
 
 const window = time.Minute
 
-// limiter counts in sliding windows: the current one, and the part of the last that still overlaps.
-type limiter struct {
+// Limiter counts in sliding windows: the current one, and the part of the last that still overlaps.
+type Limiter struct {
 	quota     [3]int
 	policy    [3]string
 	addresses [3]httprate.LimitCounter
 	accounts  [3]httprate.LimitCounter
 }
 
-func newLimiter(l Limits) *limiter {
-	m := &limiter{quota: [3]int{or(l.Reads, defaultReads), or(l.Writes, defaultWrites), or(l.Auth, defaultAuth)}}
+// New makes a limiter with nothing counted.
+func New(q Quota) *Limiter {
+	m := &Limiter{quota: [3]int{cmp.Or(q.Reads, defaultReads), cmp.Or(q.Writes, defaultWrites), cmp.Or(q.Auth, defaultAuth)}}
 	for i := range m.quota {
 		m.policy[i] = fmt.Sprintf(`"%s";q=%d;w=%d`, classNames[i], m.quota[i], int(window.Seconds()))
 		m.addresses[i] = httprate.NewLocalLimitCounter(window)
@@ -57,39 +63,27 @@ func newLimiter(l Limits) *limiter {
 	return m
 }
 
-func or(n, fallback int) int {
-	if n == 0 {
-		return fallback
-	}
-	return n
-}
-
-// address limits what one client address may do; IPv6 clients own a /64.
-func (m *limiter) address(w http.ResponseWriter, req *request) error {
-	if m.quota[req.route.class] < 0 {
-		return nil
-	}
-	ip := req.ip
+// Address counts a request of a client's address; IPv6 clients own a /64. A negative quota is none.
+func (m *Limiter) Address(w http.ResponseWriter, c Class, ip netip.Addr) error {
 	if ip.Is6() {
 		if p, err := ip.Prefix(64); err == nil {
 			ip = p.Addr()
 		}
 	}
-	return m.count(w, m.addresses[req.route.class], req.route.class, key(ip))
+	b := ip.As16()
+	return m.count(w, m.addresses[c], c, b)
 }
 
-func key(ip netip.Addr) string { b := ip.As16(); return string(b[:]) }
+// Account counts a request of an account, from all its addresses.
+func (m *Limiter) Account(w http.ResponseWriter, c Class, id uuid.UUID) error {
+	return m.count(w, m.accounts[c], c, id)
+}
 
-// account limits what one account may do from all its addresses.
-func (m *limiter) account(w http.ResponseWriter, req *request) error {
-	id := req.caller.Account()
-	if id == uuid.Nil || m.quota[req.route.class] < 0 {
+func (m *Limiter) count(w http.ResponseWriter, counter httprate.LimitCounter, c Class, id [16]byte) error {
+	if m.quota[c] < 0 {
 		return nil
 	}
-	return m.count(w, m.accounts[req.route.class], req.route.class, string(id[:]))
-}
-
-func (m *limiter) count(w http.ResponseWriter, counter httprate.LimitCounter, c class, key string) error {
+	key := string(id[:])
 	now := time.Now().UTC()
 	current := now.Truncate(window)
 	cur, prev, err := counter.Get(key, current, current.Add(-window))
@@ -104,7 +98,7 @@ func (m *limiter) count(w http.ResponseWriter, counter httprate.LimitCounter, c 
 	h["Ratelimit-Policy"] = []string{m.policy[c]}
 	h["Ratelimit"] = []string{fmt.Sprintf(`"%s";r=%d;t=%d`, classNames[c], left, reset)}
 	if used+1 > float64(m.quota[c]) {
-		return errLimited.RetryAfter(reset)
+		return ErrLimited.RetryAfter(reset)
 	}
 	return counter.IncrementBy(key, current, 1)
 }
