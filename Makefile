@@ -42,7 +42,7 @@ fixture: ## dump a demo log into test/fixtures, to be read for ever
 	@test/fixture
 
 acceptance: build ## import the real corpus and recompute its numbers (CORPUS=../shared)
-	@test/acceptance/run $(CORPUS)
+	@test/accept $(CORPUS)
 
 lines: ## lines per operation
 	@go run ./test/lines

@@ -159,7 +159,8 @@ func (l *loader) demoPeople(ctx context.Context, host string) ([]demoLogin, erro
 			continue
 		}
 		_, err := l.send(ctx, http.MethodPost, "/api/v1/users", "", cortex.CreateUser{
-			Email: login.Email, Username: name, DisplayName: p.name, Password: login.Password, Roles: p.roles}, "demo")
+			Email: login.Email, Username: name, DisplayName: p.name, Password: login.Password, Roles: p.roles,
+		}, "demo")
 		var problem *client.Problem
 		if err != nil && !(errors.As(err, &problem) && problem.Status == http.StatusConflict && strings.HasSuffix(problem.Code, "_taken")) {
 			return nil, err
@@ -240,7 +241,7 @@ func parseDemo(text string) [][]importRow {
 			}
 		}
 		var revisions []importRow
-		for _, addition := range strings.Split(strings.TrimSpace(body), "\n+++\n") {
+		for addition := range strings.SplitSeq(strings.TrimSpace(body), "\n+++\n") {
 			row.Body = strings.TrimSpace(row.Body + "\n\n" + addition)
 			revisions = append(revisions, row)
 		}

@@ -58,8 +58,10 @@ func (a *app) firstPassword() string {
 // forgetFirstPassword removes the written password once it is not the password any more.
 func (a *app) forgetFirstPassword(ctx context.Context, s *storage) error {
 	path := firstAdminPath(a.cfg)
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil
+	} else if err != nil {
+		return err
 	}
 	if err := firstPasswordChanged(ctx, s.kernel); err != nil {
 		return quietly(err)
@@ -70,8 +72,10 @@ func (a *app) forgetFirstPassword(ctx context.Context, s *storage) error {
 
 // firstPasswordChanged returns when the first administrator has chosen a password of their own, or is gone; else with ctx.
 func firstPasswordChanged(ctx context.Context, k *es.Kernel) error {
-	filter := eventstore.Filter{Categories: []string{domain.Users.Name()}, Tenant: domain.Root,
-		Types: []string{domain.Users.Name() + ".password_changed", domain.Users.Name() + ".deleted"}}
+	filter := eventstore.Filter{
+		Categories: []string{domain.Users.Name()}, Tenant: domain.Root,
+		Types: []string{domain.Users.Name() + ".password_changed", domain.Users.Name() + ".deleted"},
+	}
 	for page, err := range eventstore.Follow(ctx, k.Store, eventstore.Checkpoint{Log: k.Store.LogID()}, filter, 1000) {
 		if err != nil {
 			return err

@@ -189,11 +189,10 @@ func (a *app) report(rows []importRow, opt importOptions, stopped error) error {
 
 // progress is a bar on a terminal and plain lines elsewhere.
 type progress struct {
-	mu      sync.Mutex
-	out     io.Writer
-	bar     *progressbar.ProgressBar
-	n, of   int
-	stopped bool
+	mu    sync.Mutex
+	out   io.Writer
+	bar   *progressbar.ProgressBar
+	n, of int
 }
 
 func newProgress(out io.Writer, of int) *progress {

@@ -144,7 +144,7 @@ func parseRow(head, record []string, number, line int, opt importOptions) import
 	r.Slug, r.Title, r.Summary, r.Author = field["slug"], field["title"], field["summary"], field["author"]
 	r.Category, r.Body, r.Status, r.Identity = field["category"], field["body"], field["status"], field["external_id"]
 	r.Named = slices.Contains(head, "external_id")
-	for _, tag := range strings.Split(field["tags"], "|") {
+	for tag := range strings.SplitSeq(field["tags"], "|") {
 		if tag = strings.TrimSpace(tag); tag != "" && !slices.Contains(r.Tags, tag) {
 			r.Tags = append(r.Tags, tag)
 		}

@@ -17,14 +17,17 @@ import (
 
 func keyCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "key", Short: "Make and change the keys that protect personal data and sign tokens", Example: "  archive key new"}
-	made := &cobra.Command{Use: "new", Short: "Print a new master key for ARCHIVE_KEY; keep a copy in a safe place", Args: cobra.NoArgs,
+	made := &cobra.Command{
+		Use: "new", Short: "Print a new master key for ARCHIVE_KEY; keep a copy in a safe place", Args: cobra.NoArgs,
 		Example: "  archive key new > master.key\n  ARCHIVE_KEY=file:master.key ARCHIVE_DB=postgres://… archive serve",
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.out, vault.NewKey().Base64())
 			return err
-		}}
+		},
+	}
 	var signing bool
-	rotate := &cobra.Command{Use: "rotate", Short: "Change the master key (it rewraps every key), or with --signing the key that signs tokens", Args: cobra.NoArgs,
+	rotate := &cobra.Command{
+		Use: "rotate", Short: "Change the master key (it rewraps every key), or with --signing the key that signs tokens", Args: cobra.NoArgs,
 		Long: `Changes the master key: every tenant's key and every signing key is wrapped anew, no personal data is touched. Without ARCHIVE_KEY the
 new key replaces keys/master in the data directory and the old one is kept beside it until you delete it. With ARCHIVE_KEY the new key is
 printed: put it in the place of the old one before you start anything again. Running servers must be stopped.
@@ -36,7 +39,8 @@ printed: put it in the place of the old one before you start anything again. Run
 				return a.rotateSigning(cmd.Context())
 			}
 			return a.rotateMaster(cmd.Context())
-		}}
+		},
+	}
 	rotate.Flags().BoolVar(&signing, "signing", false, "change the key that signs tokens instead")
 	config.AddFlags(rotate.Flags(), "db", "key", "pg_bin")
 	cmd.AddCommand(made, rotate)

@@ -26,25 +26,28 @@ type tokens struct {
 
 func loginCmd(a *app) *cobra.Command {
 	var email string
-	var print bool
-	cmd := &cobra.Command{Use: "login", Short: "Log in: keep the session for the other commands, or print a token for curl", Args: cobra.NoArgs,
+	var printIt bool
+	cmd := &cobra.Command{
+		Use: "login", Short: "Log in: keep the session for the other commands, or print a token for curl", Args: cobra.NoArgs,
 		Long: `Logs in with e-mail and password. With --server the session is kept in the configuration directory, for this user's eyes only, and the
 other commands use it. Beside a server of this machine the other commands need no log-in; --print gives a token for curl. The first
 administrator's password is read from the data directory as long as it stands there; otherwise it is asked for, or read from standard input.`,
 		Example: "  TOKEN=$(archive login --print)\n  archive login --server https://archive.example.org --email me@example.org",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if a.cfg.Server == "" && !print {
+			if a.cfg.Server == "" && !printIt {
 				return usage("the server of this data directory needs no log-in; --print gives a token, --server URL logs in elsewhere")
 			}
-			return a.login(cmd.Context(), email, print)
-		}}
+			return a.login(cmd.Context(), email, printIt)
+		},
+	}
 	cmd.Flags().StringVar(&email, "email", "", "who logs in; locally the first administrator")
-	cmd.Flags().BoolVar(&print, "print", false, "print the access token on standard output and keep nothing")
+	cmd.Flags().BoolVar(&printIt, "print", false, "print the access token on standard output and keep nothing")
 	return cmd
 }
 
-func (a *app) login(ctx context.Context, email string, print bool) error {
-	password, err := "", error(nil)
+func (a *app) login(ctx context.Context, email string, printIt bool) error {
+	var password string
+	var err error
 	if a.cfg.Server == "" && (email == "" || email == a.cfg.FirstAdmin()) {
 		password = a.firstPassword()
 		email = a.cfg.FirstAdmin()
@@ -63,7 +66,7 @@ func (a *app) login(ctx context.Context, email string, print bool) error {
 	if err != nil {
 		return err
 	}
-	if print {
+	if printIt {
 		_, err = fmt.Fprintln(a.out, got.Access)
 		return err
 	}
@@ -111,7 +114,8 @@ func (a *app) anonymous() (*client.Client, error) {
 }
 
 func logoutCmd(a *app) *cobra.Command {
-	return &cobra.Command{Use: "logout", Short: "End the session that login keeps for a server", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "logout", Short: "End the session that login keeps for a server", Args: cobra.NoArgs,
 		Example: "  archive logout --server https://archive.example.org",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.cfg.Server == "" {
@@ -127,7 +131,8 @@ func logoutCmd(a *app) *cobra.Command {
 				err = nil // it is over already
 			}
 			return errors.Join(err, a.keepSession(""))
-		}}
+		},
+	}
 }
 
 // sessions are kept by server and tenant: the refresh tokens of this user.

@@ -57,8 +57,10 @@ func main() {
 
 // root is the list of commands, grouped by who you are.
 func root(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "archive", Short: "An event-sourced backend for articles and people, in one binary", Example: "  archive serve",
-		SilenceErrors: true, SilenceUsage: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true}}
+	cmd := &cobra.Command{
+		Use: "archive", Short: "An event-sourced backend for articles and people, in one binary", Example: "  archive serve",
+		SilenceErrors: true, SilenceUsage: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
 	cmd.SetIn(a.in)
 	cmd.SetOut(a.out)
 	cmd.SetErr(a.err)

@@ -25,21 +25,24 @@ import (
 )
 
 func serveCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "serve", Short: "Start the Archive; with nothing configured it brings its own PostgreSQL", Args: cobra.NoArgs,
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Start the Archive; with nothing configured it brings its own PostgreSQL", Args: cobra.NoArgs,
 		Long: `Starts everything in one process: the log, the API, the views. Without ARCHIVE_DB it starts a private PostgreSQL from the binaries that are
 installed and keeps everything in the data directory. When all of it answers it says so on standard output. Ctrl-C or SIGTERM stops it:
 requests finish, then the parts stop, then PostgreSQL. 'archive config' lists the settings.`,
 		Example: "  archive serve\n  archive serve --http 0.0.0.0:80 --domain archive.example.org\n  archive serve --run 'write:postal,cortex read:*'\n  archive serve --service postal",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return quietly(a.serve(cmd.Context(), cmd.Flags().Changed("http")))
-		}}
+		},
+	}
 	config.AddFlags(cmd.Flags(), "http", "db", "eventstore", "key", "admin_email", "admin_password", "domain", "run", "service", "smtp",
 		"trusted_proxies", "auto_switch", "pg_bin")
 	return cmd
 }
 
 func migrateCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "migrate", Short: "Bring the database's tables up to date and stop; serve does it too", Args: cobra.NoArgs,
+	cmd := &cobra.Command{
+		Use: "migrate", Short: "Bring the database's tables up to date and stop; serve does it too", Args: cobra.NoArgs,
 		Example: "  archive migrate\n  ARCHIVE_DB=postgres://… ARCHIVE_KEY=file:master.key archive migrate",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := a.join(cmd.Context())
@@ -55,7 +58,8 @@ func migrateCmd(a *app) *cobra.Command {
 				fmt.Fprintf(a.err, "%s is up to date: %d views\n", s.server, len(engine.Views))
 			}
 			return err
-		}}
+		},
+	}
 	config.AddFlags(cmd.Flags(), "db", "key", "pg_bin")
 	return cmd
 }

@@ -38,8 +38,8 @@ func (a *app) show(rows any) error {
 func cells(rows reflect.Value) [][]string {
 	t := rows.Type().Elem()
 	var head []string
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		head = append(head, name)
 	}
 	table := [][]string{head}

@@ -26,7 +26,8 @@ type viewLine struct {
 }
 
 func statusCmd(a *app) *cobra.Command {
-	return &cobra.Command{Use: "status", Short: "What runs, what lags; exit code 4 when something needs an operator", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "status", Short: "What runs, what lags; exit code 4 when something needs an operator", Args: cobra.NoArgs,
 		Example: "  archive status\n  archive status -o json --server https://archive.example.org",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			api, err := a.client()
@@ -51,14 +52,18 @@ func statusCmd(a *app) *cobra.Command {
 				return &findings{fmt.Errorf("%d views stopped, %d streams quarantined; see: archive views", status.Views.Stopped, status.Views.Quarantined)}
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 func viewsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "views", Short: "List, rebuild and verify the read models", Example: "  archive views list"}
-	list := &cobra.Command{Use: "list", Short: "Every view: version, state, lag", Args: cobra.NoArgs, Example: "  archive views list\n  archive views list -o csv",
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.listViews(cmd.Context()) }}
-	rebuild := &cobra.Command{Use: "rebuild NAME", Short: "Build a view anew from the log beside the live one, then switch to it", Args: cobra.ExactArgs(1),
+	list := &cobra.Command{
+		Use: "list", Short: "Every view: version, state, lag", Args: cobra.NoArgs, Example: "  archive views list\n  archive views list -o csv",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.listViews(cmd.Context()) },
+	}
+	rebuild := &cobra.Command{
+		Use: "rebuild NAME", Short: "Build a view anew from the log beside the live one, then switch to it", Args: cobra.ExactArgs(1),
 		Example: "  archive views rebuild postal.posts",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withView(cmd.Context(), args[0], func(e *project.Engine) error {
@@ -69,8 +74,10 @@ func viewsCmd(a *app) *cobra.Command {
 				fmt.Fprintf(a.err, "%s was built anew in %.1f s and is live; the old tables are kept\n", args[0], time.Since(began).Seconds())
 				return nil
 			})
-		}}
-	verify := &cobra.Command{Use: "verify NAME", Short: "Prove from the log that a view took in exactly the events it should have", Args: cobra.ExactArgs(1),
+		},
+	}
+	verify := &cobra.Command{
+		Use: "verify NAME", Short: "Prove from the log that a view took in exactly the events it should have", Args: cobra.ExactArgs(1),
 		Example: "  archive views verify postal.posts",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withView(cmd.Context(), args[0], func(e *project.Engine) error {
@@ -88,7 +95,8 @@ func viewsCmd(a *app) *cobra.Command {
 				}
 				return err
 			})
-		}}
+		},
+	}
 	for _, c := range []*cobra.Command{rebuild, verify} {
 		config.AddFlags(c.Flags(), "db", "key", "pg_bin")
 	}

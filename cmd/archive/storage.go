@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -36,8 +37,8 @@ type storage struct {
 }
 
 func (s *storage) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		s.closers[i]()
+	for _, v := range slices.Backward(s.closers) {
+		v()
 	}
 }
 
@@ -64,15 +65,17 @@ func (a *app) open(ctx context.Context) (*storage, error) {
 	return s, s.connect(ctx, a)
 }
 
-// join is open, or beside a running server the same database without taking the data directory.
+// join uses the database beside whoever else does, without taking the data directory; a private PostgreSQL that does not run is started.
 func (a *app) join(ctx context.Context) (*storage, error) {
+	dsn, running := a.cfg.DB.Reveal(), true
 	if a.cfg.Embedded() {
-		if dsn, found := embedded.Running(ctx, a.cfg.Data); found {
-			s := &storage{dsn: dsn}
-			return s, s.connect(ctx, a)
-		}
+		dsn, running = embedded.Running(ctx, a.cfg.Data)
 	}
-	return a.open(ctx)
+	if !running {
+		return a.open(ctx)
+	}
+	s := &storage{dsn: dsn}
+	return s, s.connect(ctx, a)
 }
 
 // connect opens pools, vault and log and brings their tables up to date. On error everything is closed again.

@@ -15,6 +15,7 @@ import (
 	"github.com/bgce/archive/platform/auth"
 	"github.com/bgce/archive/platform/directory"
 	"github.com/bgce/archive/platform/project"
+	"github.com/bgce/archive/platform/project/metrics"
 	"github.com/bgce/archive/platform/rest"
 	"github.com/bgce/archive/platform/run"
 	"github.com/bgce/archive/platform/run/operate"
@@ -69,7 +70,7 @@ func (a *app) api(ctx context.Context, s *storage, engine *project.Engine, parts
 	if err != nil {
 		return nil, err
 	}
-	a.tel.Registry.MustRegister(project.Metrics(s.db, s.log))
+	a.tel.Registry.MustRegister(metrics.New(s.db, s.log))
 	api := rest.New(rest.Config{
 		Title: "Archive", Version: version,
 		Kernel: s.kernel, DB: s.db, Directory: directory.New(s.db, s.log.Head), Verifier: s.auth,
@@ -101,7 +102,8 @@ func viewsReady(ctx context.Context, s *storage) error {
 }
 
 func openapiCmd(a *app) *cobra.Command {
-	return &cobra.Command{Use: "openapi", Short: "Print the OpenAPI 3.1 document of the whole API; needs no database", Args: cobra.NoArgs,
+	return &cobra.Command{
+		Use: "openapi", Short: "Print the OpenAPI 3.1 document of the whole API; needs no database", Args: cobra.NoArgs,
 		Example: "  archive openapi > openapi.json",
 		RunE: func(*cobra.Command, []string) error {
 			api := rest.New(rest.Config{Title: "Archive", Version: version, Metrics: http.NotFoundHandler()})
@@ -111,5 +113,6 @@ func openapiCmd(a *app) *cobra.Command {
 				_, err = fmt.Fprintln(a.out, string(doc))
 			}
 			return err
-		}}
+		},
+	}
 }

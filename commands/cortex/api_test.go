@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -105,9 +106,7 @@ func (w *world) caughtUp(t *testing.T) {
 func (w *world) do(t *testing.T, email, host, what string, body any, header map[string]string) apitest.Answer {
 	t.Helper()
 	h := map[string]string{}
-	for name, value := range header {
-		h[name] = value
-	}
+	maps.Copy(h, header)
 	if email != "" {
 		h["Authorization"] = "Bearer " + w.tokens[email]
 	}

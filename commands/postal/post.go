@@ -25,8 +25,10 @@ func (a Article) revision(number int) (domain.Revision, error) {
 	if len(a.Body) > domain.MaxBody {
 		return domain.Revision{}, domain.ErrBodyTooLong
 	}
-	return domain.Revision{Number: number, Title: a.Title, Body: es.NewText(a.Body), Summary: a.Summary, Slug: a.Slug,
-		Tags: a.Tags, Category: a.Category, Author: a.Author}, nil
+	return domain.Revision{
+		Number: number, Title: a.Title, Body: es.NewText(a.Body), Summary: a.Summary, Slug: a.Slug,
+		Tags: a.Tags, Category: a.Category, Author: a.Author,
+	}, nil
 }
 
 // CreateDraft begins a post; its slug is reserved at once.

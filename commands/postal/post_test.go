@@ -12,8 +12,10 @@ import (
 )
 
 var (
-	first = domain.Revision{Number: 1, Title: "Tides", Body: es.NewText("They come and go."), Summary: "s", Slug: "tides",
-		Tags: []string{"sea"}, Category: "nature", Author: "A. Moon", ExternalID: "x-1"}
+	first = domain.Revision{
+		Number: 1, Title: "Tides", Body: es.NewText("They come and go."), Summary: "s", Slug: "tides",
+		Tags: []string{"sea"}, Category: "nature", Author: "A. Moon", ExternalID: "x-1",
+	}
 	article = Article{Title: "Tides", Body: "They come and go.", Summary: "s", Slug: "tides", Tags: []string{"sea"}, Category: "nature", Author: "A. Moon"}
 
 	born        = domain.PostCreated(first)
@@ -44,15 +46,23 @@ func edited(number int, change func(*Article), also func(*domain.Revision)) (Edi
 
 func TestCreateDraft(t *testing.T) {
 	estest.Run(t, map[string]estest.Case[domain.Post]{
-		"with everything": {When: CreateDraft{Article: article, ExternalID: "x-1"}, Then: draft, Again: true,
-			Claims: []es.Claim{take("x-1"), take("tides"), require("sea")}},
-		"the slug comes from the title": {When: CreateDraft{Article: Article{Title: "Über Ebbe & Flut!"}}, Again: true,
+		"with everything": {
+			When: CreateDraft{Article: article, ExternalID: "x-1"}, Then: draft, Again: true,
+			Claims: []es.Claim{take("x-1"), take("tides"), require("sea")},
+		},
+		"the slug comes from the title": {
+			When: CreateDraft{Article: Article{Title: "Über Ebbe & Flut!"}}, Again: true,
 			Then:   postEvents{domain.PostCreated{Number: 1, Title: "Über Ebbe & Flut!", Slug: "ueber-ebbe-and-flut"}},
-			Claims: []es.Claim{take("ueber-ebbe-and-flut")}},
-		"a title without Latin letters gets the id": {When: CreateDraft{Article: Article{Title: "潮汐"}}, Again: true,
-			Then: postEvents{domain.PostCreated{Number: 1, Title: "潮汐", Slug: estest.ID.String()}}},
-		"the longest body": {When: CreateDraft{Article: Article{Title: "T", Body: longestBody}}, Again: true,
-			Then: postEvents{domain.PostCreated{Number: 1, Title: "T", Slug: "t", Body: es.NewText(longestBody)}}},
+			Claims: []es.Claim{take("ueber-ebbe-and-flut")},
+		},
+		"a title without Latin letters gets the id": {
+			When: CreateDraft{Article: Article{Title: "潮汐"}}, Again: true,
+			Then: postEvents{domain.PostCreated{Number: 1, Title: "潮汐", Slug: estest.ID.String()}},
+		},
+		"the longest body": {
+			When: CreateDraft{Article: Article{Title: "T", Body: longestBody}}, Again: true,
+			Then: postEvents{domain.PostCreated{Number: 1, Title: "T", Slug: "t", Body: es.NewText(longestBody)}},
+		},
 		"a byte too long": {When: CreateDraft{Article: Article{Title: "T", Body: longBody}}, Err: domain.ErrBodyTooLong},
 	})
 }
@@ -81,8 +91,10 @@ func TestEditPost(t *testing.T) {
 		"an empty draft":     {Given: draft, When: emptied, Then: postEvents{emptiedEvent}},
 		"not once published": {Given: published, When: emptied, Err: domain.ErrPostEmpty},
 		"too long":           {Given: draft, When: EditPost{tooLong}, Err: domain.ErrBodyTooLong},
-		"publishing counts for nothing": {Given: postEvents{born, retitledEvent, shown, domain.PostUnpublished{}}, When: third,
-			Then: postEvents{thirdEvent}},
+		"publishing counts for nothing": {
+			Given: postEvents{born, retitledEvent, shown, domain.PostUnpublished{}}, When: third,
+			Then: postEvents{thirdEvent},
+		},
 	})
 }
 
@@ -132,7 +144,9 @@ func TestTags(t *testing.T) {
 		"only the name":      {Given: tagEvents{sea}, When: RenameTag{Label{Name: "SEA"}}, Then: tagEvents{domain.TagUpdated{Name: "SEA", Slug: "sea"}}},
 		"rename and back":    {Given: tagEvents{sea, ocean}, When: RenameTag{Label{Name: "Sea"}}, Then: tagEvents{domain.TagUpdated{Name: "Sea", Slug: "sea"}}},
 		"delete frees both":  {Given: tagEvents{sea, ocean}, When: DeleteTag{}, Then: tagEvents{domain.TagDeleted{}}, Again: true, Claims: []es.Claim{release("sea"), release("ocean")}},
-		"delete frees it once": {Given: tagEvents{sea, domain.TagUpdated{Name: "SEA", Slug: "sea"}}, When: DeleteTag{}, Then: tagEvents{domain.TagDeleted{}}, Again: true,
-			Claims: []es.Claim{release("sea")}},
+		"delete frees it once": {
+			Given: tagEvents{sea, domain.TagUpdated{Name: "SEA", Slug: "sea"}}, When: DeleteTag{}, Then: tagEvents{domain.TagDeleted{}}, Again: true,
+			Claims: []es.Claim{release("sea")},
+		},
 	})
 }

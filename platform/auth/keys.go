@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	keysFor      = time.Minute // how long a process trusts what it read
-	publishedFor = time.Hour   // a retired key still verifies: longer than any token it signed
-	keySecret    = "auth.signing_keys"
+	keysFor      = time.Minute         // how long a process trusts what it read
+	publishedFor = time.Hour           // a retired key still verifies: longer than any token it signed
+	keySecret    = "auth.signing_keys" //nolint:gosec // the name of a secret, not the secret
 )
 
 type execer interface {
@@ -71,7 +71,9 @@ func (s *Service) ServeKeys(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/jwk-set+json")
 	w.Header().Set("Cache-Control", "public, max-age=300")
-	_ = json.NewEncoder(w).Encode(doc) // the client went away
+	if err := json.NewEncoder(w).Encode(doc); err != nil {
+		return // the client went away
+	}
 }
 
 // Rotate lets the next key sign, retires the one that did and publishes a new next one. It gives the kid that signs now.

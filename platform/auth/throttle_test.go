@@ -20,12 +20,11 @@ func TestGuessingIsSlowedThenLocked(t *testing.T) {
 		return must[auth.Outcome](t)(w.Check(t.Context(), try, at))
 	}
 
-	for i, pause := range []time.Duration{0, 0, 0, 0, 1, 2, 4, 8, 10} { // after the 1st … 9th failure
+	for i, pause := range []time.Duration{0, 0, 0, 0, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 10 * time.Second} { // after the 1st … 9th failure
 		try.IP = fmt.Sprintf("192.0.2.%d", i) // from everywhere
 		if got := check(try); got != (auth.Outcome{}) {
 			t.Fatalf("failure %d: got %+v", i+1, got)
 		}
-		pause *= time.Second
 		if pause > 0 {
 			at = at.Add(pause - time.Millisecond)
 			if got := check(try); got.Wait != time.Millisecond {

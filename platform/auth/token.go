@@ -82,8 +82,10 @@ func (s *Service) Verify(ctx context.Context, token string) (rest.Claims, error)
 	if err != nil || c.Tenant == uuid.Nil || c.IssuedAt == nil {
 		return rest.Claims{}, errors.New("auth: the token lacks subject, tenant or time")
 	}
-	return rest.Claims{Subject: account, Tenant: c.Tenant, Session: c.Session, Roles: c.Roles,
-		Audience: Audience, IssuedAt: c.IssuedAt.Time, Expires: c.ExpiresAt.Time}, nil
+	return rest.Claims{
+		Subject: account, Tenant: c.Tenant, Session: c.Session, Roles: c.Roles,
+		Audience: Audience, IssuedAt: c.IssuedAt.Time, Expires: c.ExpiresAt.Time,
+	}, nil
 }
 
 // publicKey is nil for a key nobody published. A kid not seen yet is looked up, at most once a second.

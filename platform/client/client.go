@@ -196,8 +196,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var inner *url.Error
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err
 	}
 	return &Unreachable{c.Where(), err}
@@ -274,8 +273,7 @@ func readProblem(res *http.Response) error {
 
 // passing reports whether the failure may be gone on the next try. Nothing listening is not: people want to hear that at once.
 func passing(err error) bool {
-	var p *Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Problem](err); ok {
 		return p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable
 	}
 	var op *net.OpError

@@ -160,8 +160,7 @@ func TestDeadlinesEndATry(t *testing.T) {
 	})
 	defer close(hang)
 	_, err := dial(t, client.Options{Server: url, Timeout: 50 * time.Millisecond}).Do(t.Context(), http.MethodPost, "/", nil, "x", nil)
-	var away *client.Unreachable
-	if !errors.As(err, &away) {
+	if _, ok := errors.AsType[*client.Unreachable](err); !ok {
 		t.Errorf("%v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

@@ -110,8 +110,10 @@ func TestSecretsAreNeverShown(t *testing.T) {
 
 func TestTheReferenceNamesEverySetting(t *testing.T) {
 	page := config.Markdown()
-	for _, name := range []string{"ARCHIVE_DATA", "ARCHIVE_HTTP", "ARCHIVE_DB", "ARCHIVE_EVENTSTORE", "ARCHIVE_KEY", "ARCHIVE_ADMIN_EMAIL",
-		"ARCHIVE_ADMIN_PASSWORD", "ARCHIVE_DOMAIN", "ARCHIVE_RUN", "ARCHIVE_SMTP"} {
+	for _, name := range []string{
+		"ARCHIVE_DATA", "ARCHIVE_HTTP", "ARCHIVE_DB", "ARCHIVE_EVENTSTORE", "ARCHIVE_KEY", "ARCHIVE_ADMIN_EMAIL",
+		"ARCHIVE_ADMIN_PASSWORD", "ARCHIVE_DOMAIN", "ARCHIVE_RUN", "ARCHIVE_SMTP",
+	} {
 		if !strings.Contains(page, "`"+name+"`") {
 			t.Errorf("%s is missing", name)
 		}

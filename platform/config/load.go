@@ -25,8 +25,7 @@ type Option struct{ Key, Default, Doc, Kind string }
 func Options() []Option {
 	t := reflect.TypeFor[Config]()
 	list := make([]Option, 0, t.NumField())
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		list = append(list, Option{f.Tag.Get("koanf"), f.Tag.Get("default"), f.Tag.Get("doc"), f.Type.String()})
 	}
 	return list

@@ -21,7 +21,7 @@ func (c Config) Settings() []Setting {
 	var list []Setting
 	for i, o := range Options() {
 		value := fmt.Sprint(v.Field(i).Interface())
-		if s, ok := v.Field(i).Interface().([]string); ok {
+		if s, ok := reflect.TypeAssert[[]string](v.Field(i)); ok {
 			value = strings.Join(s, ",")
 		}
 		list = append(list, Setting{o.Key, Variable(o.Key), value, o.Default, o.Doc})

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // oldest is the first PostgreSQL the log's engine works on.
@@ -35,8 +37,10 @@ func installs(dir string) []install {
 		}
 	}
 	var found []install
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // of saying its own name
+	defer cancel()
 	for _, d := range dirs {
-		out, err := exec.Command(filepath.Join(d, "postgres"), "--version").Output()
+		out, err := exec.CommandContext(ctx, filepath.Join(d, "postgres"), "--version").Output()
 		if m := versionOf.FindStringSubmatch(string(out)); err == nil && m != nil {
 			major, _ := strconv.Atoi(m[2])
 			found = append(found, install{d, major, m[1]})

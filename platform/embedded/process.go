@@ -144,7 +144,7 @@ func (s *Server) spawn(program string, args ...string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(filepath.Join(s.found.bin, program), args...)
+	cmd := exec.Command(filepath.Join(s.found.bin, program), args...) //nolint:noctx // it is stopped by stop, in its own time, never killed with a context
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC"}
 	cmd.Stdout, cmd.Stderr = in, in
@@ -187,7 +187,7 @@ func (c *child) listen(out io.ReadCloser, s *Server) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		line := lines.Text()
-		s.opt.Log.Debug("postgres: " + line)
+		s.opt.Log.Debug("postgres", "line", line)
 		c.mu.Lock()
 		if c.lines = append(c.lines, line); len(c.lines) > 20 {
 			c.lines = c.lines[1:]
@@ -201,8 +201,8 @@ func (c *child) lastWords() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, mark := range append(slices.Clone(noSpace), "PANIC:", "FATAL:", "error:") {
-		for i := len(c.lines) - 1; i >= 0; i-- {
-			if line := c.lines[i]; strings.Contains(line, mark) && !strings.Contains(line, "starting up") {
+		for _, v := range slices.Backward(c.lines) {
+			if line := v; strings.Contains(line, mark) && !strings.Contains(line, "starting up") {
 				return strings.Join(strings.Fields(line), " ")
 			}
 		}

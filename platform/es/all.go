@@ -63,8 +63,7 @@ func HandleAll(ctx context.Context, k *Kernel, t Target, parts ...Part) ([]Recei
 	}
 	for try := 1; ; try++ {
 		receipts, err := handleAll(ctx, k, t, parts)
-		var stale *eventstore.WrongVersion
-		if !errors.As(err, &stale) {
+		if _, ok := errors.AsType[*eventstore.WrongVersion](err); !ok {
 			return receipts, internal(err)
 		}
 		if try == tries {

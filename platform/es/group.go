@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -76,8 +77,7 @@ func (g *group[S]) waitsFor(p *pending[S]) bool {
 
 // refused settles a command whose decision said no: with its first answer if its key has one. An error is trouble for the group.
 func (s *slot[S]) refused(ctx context.Context, k *Kernel, p *pending[S], err error) error {
-	var trouble *troubled
-	if errors.As(err, &trouble) {
+	if _, ok := errors.AsType[*troubled](err); ok {
 		return err
 	}
 	p.err = err
@@ -184,12 +184,7 @@ func owns(state any, actor Actor) bool {
 	if !ok || actor == "" {
 		return false
 	}
-	for _, owner := range o.Owners() {
-		if owner == actor {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(o.Owners(), actor)
 }
 
 // add encodes one decided event, collects its claims and evolves the state.

@@ -63,6 +63,7 @@ type opened struct {
 func (e opened) Evolve(b *berth) {
 	b.name, b.shown, b.master = e.Name, strings.HasPrefix(e.Name, "public"), e.Master
 }
+
 func (e opened) Claims(berth) []es.Claim {
 	claims := names.Move("", e.Name)
 	if e.Port != "" {
@@ -99,7 +100,7 @@ type berthEvents = es.Events[berth]
 type open struct{ Name, Port, Master string }
 
 func (c open) Decide(es.Env, berth) (berthEvents, error) {
-	return berthEvents{opened{c.Name, c.Port, c.Master}}, nil
+	return berthEvents{opened(c)}, nil
 }
 
 type moor struct{}

@@ -153,8 +153,10 @@ func TestUpcastAndUnknown(t *testing.T) {
 	raw := func(typ string, schema int, data string) {
 		t.Helper()
 		eid, _ := uuid.NewV7()
-		_, err := k.Store.Append(t.Context(), eventstore.Append{Writes: []eventstore.Write{{Stream: berths.Stream(id), Expect: eventstore.Any,
-			Events: []eventstore.Event{{ID: eid, Type: typ, Schema: schema, Tenant: tenant, Actor: string(alice), At: k.Clock(), Data: []byte(data)}}}}})
+		_, err := k.Store.Append(t.Context(), eventstore.Append{Writes: []eventstore.Write{{
+			Stream: berths.Stream(id), Expect: eventstore.Any,
+			Events: []eventstore.Event{{ID: eid, Type: typ, Schema: schema, Tenant: tenant, Actor: string(alice), At: k.Clock(), Data: []byte(data)}},
+		}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"maps"
 )
 
 // Kind says what a client can do about a fault; the edge maps it to a status.
@@ -95,9 +96,7 @@ func (f *Fault) WithField(location, message string) *Fault {
 func (f *Fault) WithExtra(name string, value any) *Fault {
 	c := f.derive()
 	c.Extra = map[string]any{name: value}
-	for k, v := range f.Extra {
-		c.Extra[k] = v
-	}
+	maps.Copy(c.Extra, f.Extra)
 	return c
 }
 
@@ -110,8 +109,7 @@ func (f *Fault) RetryAfter(seconds int) *Fault {
 
 // From finds the fault in an error chain; anything else is Internal.
 func From(err error) *Fault {
-	var f *Fault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*Fault](err); ok {
 		return f
 	}
 	return ErrInternal.WithCause(err)

@@ -180,8 +180,10 @@ func appendTo(ctx context.Context, store eventstore.Store, schema int, id uuid.U
 			return nil, err
 		}
 		name := strings.TrimPrefix(fmt.Sprintf("%T", e), "project_test.")
-		w.Events = append(w.Events, eventstore.Event{ID: uuid.New(), Type: "depot.crate." + name, Schema: schema, Tenant: tenant,
-			Actor: "operator:test", At: time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC), Data: data})
+		w.Events = append(w.Events, eventstore.Event{
+			ID: uuid.New(), Type: "depot.crate." + name, Schema: schema, Tenant: tenant,
+			Actor: "operator:test", At: time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC), Data: data,
+		})
 	}
 	result, err := store.Append(ctx, eventstore.Append{Writes: []eventstore.Write{w}})
 	return result.Positions, err
@@ -222,7 +224,8 @@ func (r *rig) verified(e *project.Engine, view string) project.Verification {
 func (r *rig) putKeeper(id uuid.UUID) {
 	r.t.Helper()
 	_, err := r.store.Append(r.t.Context(), eventstore.Append{Writes: []eventstore.Write{{Stream: keepers.Stream(id), Expect: eventstore.Any, Events: []eventstore.Event{
-		{ID: uuid.New(), Type: "depot.keeper.erased", Schema: 1, Tenant: tenant, At: time.Now(), Data: []byte(`{}`)}}}}})
+		{ID: uuid.New(), Type: "depot.keeper.erased", Schema: 1, Tenant: tenant, At: time.Now(), Data: []byte(`{}`)},
+	}}}})
 	r.ok(err)
 }
 

@@ -2,18 +2,15 @@ package project
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/bits"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/bgce/archive/platform/eventstore"
+	"github.com/bgce/archive/platform/project/tally"
 )
 
 // The states of a view's physical tables.
@@ -25,34 +22,6 @@ const (
 	Kept     = "kept"     // were live before a switch
 )
 
-// Digest is an order-independent sum of event ids: mod 2^128, of the first 16 bytes of each id's SHA-256.
-type Digest [16]byte
-
-func (d *Digest) add(o Digest) {
-	low, carry := bits.Add64(binary.BigEndian.Uint64(d[8:]), binary.BigEndian.Uint64(o[8:]), 0)
-	high, _ := bits.Add64(binary.BigEndian.Uint64(d[:8]), binary.BigEndian.Uint64(o[:8]), carry)
-	binary.BigEndian.PutUint64(d[8:], low)
-	binary.BigEndian.PutUint64(d[:8], high)
-}
-
-// MarshalText gives 32 hex digits.
-func (d Digest) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, d[:]), nil }
-
-func digestOf(id uuid.UUID) Digest {
-	sum := sha256.Sum256(id[:])
-	return Digest(sum[:16])
-}
-
-// Tally is how many events, and which.
-type Tally struct {
-	Count  int64  `json:"count"`
-	Digest Digest `json:"digest"`
-}
-
-func (t *Tally) add(id uuid.UUID) { t.Count++; t.Digest.add(digestOf(id)) }
-
-func (t *Tally) plus(o Tally) { t.Count += o.Count; t.Digest.add(o.Digest) }
-
 // checkpoint is the row that is locked, compared and moved with every page.
 type checkpoint struct {
 	physical  string
@@ -60,8 +29,8 @@ type checkpoint struct {
 	version   int
 	state     string
 	at        eventstore.Checkpoint
-	applied   Tally
-	discarded Tally
+	applied   tally.Tally
+	discarded tally.Tally
 	epoch     int64
 	owner     string
 }

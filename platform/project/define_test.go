@@ -56,8 +56,10 @@ func TestDefinitionsThatDoNotStart(t *testing.T) {
 		"an event left out": {rows(insert, project.Skip[renamed](), project.Delete[erased]()), "neither handles nor skips depot.keeper.deleted"},
 		"handled twice":     {rows(insert, project.Skip[hired]()), "handles depot.keeper.hired twice"},
 		"a foreign event":   {rows(project.Skip[packed]()), "packed is not an event of depot.keeper"},
-		"the erasure skipped": {rows(insert, project.Skip[renamed](), project.Skip[erased](), project.Delete[retired]()),
-			"takes personal fields from depot.keeper.hired but no clause handles an erasure event"},
+		"the erasure skipped": {
+			rows(insert, project.Skip[renamed](), project.Skip[erased](), project.Delete[retired]()),
+			"takes personal fields from depot.keeper.hired but no clause handles an erasure event",
+		},
 		"rows of another view": {rows(project.Update(func(*crateRow, es.Recorded[hired]) {})), "depot.keeper.hired does not fit"},
 		"a statement in rows":  {rows(project.Exec(func(*project.Batch, es.Recorded[hired]) {})), "depot.keeper.hired does not fit"},
 		"no key":               {func() { project.Rows[keyless]("depot.keepers", 1, "") }, "does not embed project.Key"},

@@ -197,7 +197,7 @@ func (e *Engine) resumed(ctx context.Context, w *worker) error {
 func (e *Engine) writeDown(ctx context.Context, physical string, err error) error {
 	var diverged *eventstore.Diverged
 	var failed *Failure
-	state := ""
+	var state string
 	switch {
 	case errors.As(err, &diverged):
 		state = Diverged

@@ -103,8 +103,7 @@ func (e *Engine) decode(ctx context.Context, v View, ev *event) (data any, err e
 
 // transient reports whether trying again may help: the connection, the server's state or another transaction was in the way.
 func transient(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code[:2] {
 		case "08", "40", "53", "57", "58":
 			return true

@@ -14,6 +14,7 @@ import (
 	"github.com/bgce/archive/platform/es"
 	"github.com/bgce/archive/platform/eventstore"
 	"github.com/bgce/archive/platform/project"
+	"github.com/bgce/archive/platform/project/metrics"
 )
 
 // Two processes' engines over the same views while 24 writers append: every event has exactly one effect.
@@ -289,7 +290,7 @@ func TestMetrics(t *testing.T) {
 	r.ok(e.CatchUp(t.Context(), "depot.crates"))
 	r.put(bad, dusted{})
 	registry := prometheus.NewPedanticRegistry()
-	r.ok(registry.Register(project.Metrics(r.db, r.store)))
+	r.ok(registry.Register(metrics.New(r.db, r.store)))
 	families, err := registry.Gather()
 	r.ok(err)
 	got := map[string]float64{}

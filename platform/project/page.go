@@ -35,7 +35,7 @@ func (e *Engine) put(ctx context.Context, t *turn, v View, p page, strict, singl
 		switch {
 		case ev.Position <= t.cp.at.Position:
 		case ev.waived:
-			t.cp.discarded.add(ev.ID)
+			t.cp.discarded.Add(ev.ID)
 		case t.held[ev.Stream]:
 			held = append(held, ev)
 		default:
@@ -70,7 +70,7 @@ func (e *Engine) putAll(ctx context.Context, t *turn, v View, events []event) er
 		return err
 	}
 	for i := range events {
-		t.cp.applied.add(events[i].ID)
+		t.cp.applied.Add(events[i].ID)
 	}
 	return nil
 }
@@ -82,7 +82,7 @@ func (e *Engine) putOne(ctx context.Context, t *turn, v View, ev *event, strict 
 	case err != nil:
 		return err
 	case failed == nil:
-		t.cp.applied.add(ev.ID)
+		t.cp.applied.Add(ev.ID)
 		return nil
 	case strict:
 		return failed

@@ -116,7 +116,7 @@ func (e *Engine) retry(ctx context.Context, v View, s eventstore.Stream) (done b
 				WHERE physical = $1 AND category = $2 AND stream = $3`, t.cp.physical, s.Category, s.ID, events[i].Position, events[i].ID, events[i].Type, failed.What)
 			break
 		}
-		t.cp.applied.add(events[i].ID)
+		t.cp.applied.Add(events[i].ID)
 		if _, err = t.tx.Exec(ctx, `DELETE FROM project.quarantined_events WHERE physical = $1 AND category = $2 AND stream = $3 AND position = $4`,
 			t.cp.physical, s.Category, s.ID, events[i].Position); err != nil {
 			return false, err
@@ -188,7 +188,7 @@ func (e *Engine) Discard(ctx context.Context, view string, s eventstore.Stream, 
 		return err
 	}
 	for _, id := range ids {
-		t.cp.discarded.add(id)
+		t.cp.discarded.Add(id)
 	}
 	if err := t.free(ctx, s); err != nil {
 		return err

@@ -3,6 +3,7 @@ package project
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 
@@ -62,9 +63,7 @@ func (b *Batch) add(sql string, maybe bool, given []Args) {
 		}
 	}
 	for _, more := range given {
-		for name, value := range more {
-			args[name] = value
-		}
+		maps.Copy(args, more)
 	}
 	b.list = append(b.list, statement{sql, args, maybe})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/bgce/archive/platform/eventstore"
+	"github.com/bgce/archive/platform/project/tally"
 )
 
 // Verification compares what a view says it took in with the log, up to the view's position.
@@ -16,19 +17,19 @@ type Verification struct {
 	View      string              `json:"view"`
 	Physical  string              `json:"physical"`
 	Position  eventstore.Position `json:"position"`
-	Log       Tally               `json:"log"` // events of the log the view must account for
-	Applied   Tally               `json:"applied"`
-	Held      Tally               `json:"held"` // of quarantined streams
-	Discarded Tally               `json:"discarded"`
+	Log       tally.Tally         `json:"log"` // events of the log the view must account for
+	Applied   tally.Tally         `json:"applied"`
+	Held      tally.Tally         `json:"held"` // of quarantined streams
+	Discarded tally.Tally         `json:"discarded"`
 }
 
 // OK reports whether applied + held + discarded are exactly the log's events.
 func (v Verification) OK() bool { return v.accounted() == v.Log }
 
-func (v Verification) accounted() Tally {
-	var sum Tally
-	for _, t := range []Tally{v.Applied, v.Held, v.Discarded} {
-		sum.plus(t)
+func (v Verification) accounted() tally.Tally {
+	var sum tally.Tally
+	for _, t := range []tally.Tally{v.Applied, v.Held, v.Discarded} {
+		sum.Plus(t)
 	}
 	return sum
 }
@@ -67,7 +68,7 @@ func (e *Engine) Verify(ctx context.Context, name string) (Verification, error) 
 		}
 		for i := range read.Events {
 			if read.Events[i].Position <= result.Position && v.counts(&read.Events[i]) {
-				result.Log.add(read.Events[i].ID)
+				result.Log.Add(read.Events[i].ID)
 			}
 		}
 		if read.Next == at {
@@ -99,7 +100,7 @@ func (e *Engine) accounts(ctx context.Context, v View) (result Verification, fol
 		}
 		held, err := pgx.CollectRows(found, pgx.RowTo[uuid.UUID])
 		for _, id := range held {
-			result.Held.add(id)
+			result.Held.Add(id)
 		}
 		return err
 	})

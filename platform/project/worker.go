@@ -50,8 +50,10 @@ func (e *Engine) start(ctx context.Context, v View, physical string, strict bool
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{e: e, v: v, physical: physical, strict: strict, waived: waived, changed: make(chan struct{}), beat: time.Now(),
-		base: cp.at.Position, at: cp.at.Position, epoch: cp.epoch}
+	w := &worker{
+		e: e, v: v, physical: physical, strict: strict, waived: waived, changed: make(chan struct{}), beat: time.Now(),
+		base: cp.at.Position, at: cp.at.Position, epoch: cp.epoch,
+	}
 	return w, eventstore.Resume(ctx, e.Store, cp.at)
 }
 

@@ -227,7 +227,11 @@ func (a *API) observe(req *request, w *recorder, took time.Duration) {
 		a.duration.WithLabelValues(op, strconv.Itoa(w.status)).Observe(took.Seconds())
 	}
 	ctx := req.http.Context()
-	if !a.cfg.Log.Enabled(ctx, slog.LevelInfo) {
+	level := slog.LevelInfo
+	if path := req.http.URL.Path; strings.HasPrefix(path, "/health") || path == "/metrics" {
+		level = slog.LevelDebug // asked every few seconds, and nobody's news
+	}
+	if !a.cfg.Log.Enabled(ctx, level) {
 		return
 	}
 	pattern := ""
@@ -236,7 +240,7 @@ func (a *API) observe(req *request, w *recorder, took time.Duration) {
 	} else if req.route != nil {
 		pattern = req.route.path
 	}
-	a.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("method", req.http.Method), slog.String("route", pattern),
+	a.cfg.Log.LogAttrs(ctx, level, "request", slog.String("method", req.http.Method), slog.String("route", pattern),
 		slog.String("operation", op), slog.Int("status", w.status), slog.String("code", req.code), slog.Int("bytes", w.bytes),
-		slog.Duration("took", took), slog.String("tenant", fmt.Sprint(req.caller.Tenant)), slog.String("trace_id", req.trace()))
+		slog.Float64("took_ms", float64(took.Microseconds())/1000), slog.String("tenant", fmt.Sprint(req.caller.Tenant)), slog.String("trace_id", req.trace()))
 }

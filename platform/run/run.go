@@ -25,7 +25,7 @@ func All() Parts {
 // Parse reads "all" or words like "write:harbour,billing read:* project:harbour" against the rooms there are.
 func Parse(words string, rooms []string) (Parts, error) {
 	parts := Parts{}
-	for _, word := range strings.Fields(words) {
+	for word := range strings.FieldsSeq(words) {
 		if word == "all" {
 			return All(), nil
 		}

@@ -25,7 +25,7 @@ func Logger(w io.Writer, level, format string) *slog.Logger {
 	terminal := file != nil && term.IsTerminal(int(file.Fd()))
 	var handler slog.Handler
 	if format == "text" || format == "auto" && terminal {
-		handler = tint.NewHandler(w, &tint.Options{Level: at, TimeFormat: "15:04:05.000", NoColor: !terminal || os.Getenv("NO_COLOR") != "", ReplaceAttr: redact})
+		handler = tint.NewTextHandler(w, &tint.Options{Level: at, TimeFormat: "15:04:05.000", NoColor: !terminal || os.Getenv("NO_COLOR") != "", ReplaceAttr: redact})
 	} else {
 		handler = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: at, ReplaceAttr: redact})
 	}
@@ -53,4 +53,5 @@ func (h traced) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
-func (h traced) WithGroup(name string) slog.Handler       { return traced{h.Handler.WithGroup(name)} }
+
+func (h traced) WithGroup(name string) slog.Handler { return traced{h.Handler.WithGroup(name)} }

@@ -67,7 +67,7 @@ func (t *Telemetry) Stop(ctx context.Context) error {
 // Pool traces the queries of a pool, without their values.
 func (t *Telemetry) Pool(cfg *pgxpool.Config) {
 	if t.provider != nil {
-		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTrimSQLInSpanName())
+		cfg.ConnConfig.Tracer = otelpgx.NewTracer()
 	}
 }
 

@@ -193,8 +193,10 @@ func (v *Vault) subject(ctx context.Context, p person, create bool) (*box, error
 	var insert insertion
 	if create {
 		k := NewKey()
-		insert = insertion{`INSERT INTO vault.subject_keys (tenant, subject, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-			[]any{p.tenant, p.subject, t.box.seal(aad, k[:])}}
+		insert = insertion{
+			`INSERT INTO vault.subject_keys (tenant, subject, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+			[]any{p.tenant, p.subject, t.box.seal(aad, k[:])},
+		}
 	}
 	wrapped, err := v.read(ctx, insert, `SELECT wrapped FROM vault.subject_keys WHERE tenant = $1 AND subject = $2`, p.tenant, p.subject)
 	if err != nil || wrapped == nil {

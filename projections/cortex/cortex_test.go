@@ -22,15 +22,23 @@ func TestTenants(t *testing.T) {
 	created := domain.TenantCreated{Profile: domain.Profile{Name: "Acme", Locale: "en"}}
 	added, verified := domain.DomainAdded{Domain: "acme.example"}, domain.DomainVerified{Domain: "acme.example"}
 	projecttest.Run(t, cortex.Tenants, domain.Tenants, map[string]projecttest.Case[domain.Tenant]{
-		"a domain counts when it is verified": {Given: tenantEvents{created, added, domain.DomainAdded{Domain: "b.example"}, verified, domain.PrimaryDomainChanged{Domain: "acme.example"}},
-			Rows: []string{`{"name":"Acme","locale":"en","status":"active","root":false,"domain":"acme.example","domains":["acme.example"],"pending":["b.example"],"client_url":"","version":5}`}},
-		"updated and suspended": {Given: tenantEvents{created, domain.TenantUpdated{Profile: domain.Profile{Name: "New", ClientURL: "https://new.example"}}, domain.TenantSuspended{Reason: "x"}},
-			Rows: []string{`{"name":"New","locale":"","client_url":"https://new.example","status":"suspended","domains":[]}`}},
+		"a domain counts when it is verified": {
+			Given: tenantEvents{created, added, domain.DomainAdded{Domain: "b.example"}, verified, domain.PrimaryDomainChanged{Domain: "acme.example"}},
+			Rows:  []string{`{"name":"Acme","locale":"en","status":"active","root":false,"domain":"acme.example","domains":["acme.example"],"pending":["b.example"],"client_url":"","version":5}`},
+		},
+		"updated and suspended": {
+			Given: tenantEvents{created, domain.TenantUpdated{Profile: domain.Profile{Name: "New", ClientURL: "https://new.example"}}, domain.TenantSuspended{Reason: "x"}},
+			Rows:  []string{`{"name":"New","locale":"","client_url":"https://new.example","status":"suspended","domains":[]}`},
+		},
 		"reactivated": {Given: tenantEvents{created, domain.TenantSuspended{}, domain.TenantReactivated{}}, Rows: []string{`{"status":"active"}`}},
-		"deleted, no domain leads to it": {Given: tenantEvents{created, added, verified, domain.PrimaryDomainChanged{Domain: "acme.example"}, domain.TenantSuspended{}, domain.TenantDeleted{}},
-			Rows: []string{`{"name":"Acme","status":"deleted","domain":"","domains":[],"pending":[]}`}},
-		"the root": {Also: []projecttest.Stream[domain.Tenant]{{ID: domain.Root, Tenant: domain.Root, Events: tenantEvents{created}}},
-			Rows: []string{`{"id":"00000000-0000-7000-8000-000000000001","root":true}`}},
+		"deleted, no domain leads to it": {
+			Given: tenantEvents{created, added, verified, domain.PrimaryDomainChanged{Domain: "acme.example"}, domain.TenantSuspended{}, domain.TenantDeleted{}},
+			Rows:  []string{`{"name":"Acme","status":"deleted","domain":"","domains":[],"pending":[]}`},
+		},
+		"the root": {
+			Also: []projecttest.Stream[domain.Tenant]{{ID: domain.Root, Tenant: domain.Root, Events: tenantEvents{created}}},
+			Rows: []string{`{"id":"00000000-0000-7000-8000-000000000001","root":true}`},
+		},
 	})
 }
 
@@ -40,10 +48,14 @@ func TestUsers(t *testing.T) {
 	t.Parallel()
 	projecttest.Run(t, cortex.Users, domain.Users, map[string]projecttest.Case[domain.User]{
 		"created": {Given: userEvents{ada}, Rows: []string{`{"email":"ada@example.org","username":"ada","display_name":"Ada","roles":["editor"],"status":"active","locked_until":null,"version":1}`}},
-		"changed": {Given: userEvents{ada, domain.RolesChanged{Roles: []string{"admin"}}, domain.UserLocked{Until: projecttest.At}, domain.UserSuspended{}, domain.PasswordChanged{Hash: "h2"}},
-			Rows: []string{`{"roles":["admin"],"status":"suspended","locked_until":"2026-01-02T03:04:05+00:00","version":5}`}},
-		"and back": {Given: userEvents{ada, domain.UserLocked{Until: projecttest.At}, domain.UserUnlocked{}, domain.UserSuspended{}, domain.UserReactivated{}},
-			Rows: []string{`{"status":"active","locked_until":null}`}},
+		"changed": {
+			Given: userEvents{ada, domain.RolesChanged{Roles: []string{"admin"}}, domain.UserLocked{Until: projecttest.At}, domain.UserSuspended{}, domain.PasswordChanged{Hash: "h2"}},
+			Rows:  []string{`{"roles":["admin"],"status":"suspended","locked_until":"2026-01-02T03:04:05+00:00","version":5}`},
+		},
+		"and back": {
+			Given: userEvents{ada, domain.UserLocked{Until: projecttest.At}, domain.UserUnlocked{}, domain.UserSuspended{}, domain.UserReactivated{}},
+			Rows:  []string{`{"status":"active","locked_until":null}`},
+		},
 		"an erased person leaves no row": {Given: userEvents{ada, domain.UserDeleted{}}},
 	})
 }
@@ -52,8 +64,10 @@ func TestAccounts(t *testing.T) {
 	t.Parallel()
 	projecttest.Run(t, cortex.Accounts, domain.Users, map[string]projecttest.Case[domain.User]{
 		"active": {Given: userEvents{ada, domain.PasswordChanged{Hash: "h2"}}, Rows: []string{`{"status":"active","roles":["editor"],"sessions_valid_from":"2026-01-02T03:04:05+00:00"}`}},
-		"suspended, with new roles": {Given: userEvents{ada, domain.RolesChanged{Roles: []string{}}, domain.UserSuspended{}},
-			Rows: []string{`{"status":"suspended","roles":[]}`}},
+		"suspended, with new roles": {
+			Given: userEvents{ada, domain.RolesChanged{Roles: []string{}}, domain.UserSuspended{}},
+			Rows:  []string{`{"status":"suspended","roles":[]}`},
+		},
 		"reactivated":                    {Given: userEvents{ada, domain.UserSuspended{}, domain.UserReactivated{}}, Rows: []string{`{"status":"active","roles":["editor"]}`}},
 		"an erased one is known as gone": {Given: userEvents{ada, domain.UserDeleted{}}, Rows: []string{`{"status":"deleted"}`}},
 	})

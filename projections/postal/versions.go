@@ -16,8 +16,10 @@ const insertVersion = `INSERT INTO versions (tenant, id, revision, title, summar
 		coalesce((SELECT owner FROM versions WHERE tenant = @tenant AND id = @id AND revision = 1), @actor))`
 
 func revision(r domain.Revision) project.Args {
-	return project.Args{"revision": r.Number, "title": r.Title, "summary": r.Summary, "slug": r.Slug, "body": r.Body.String(),
-		"tags": append([]string{}, r.Tags...), "category": r.Category, "author": r.Author}
+	return project.Args{
+		"revision": r.Number, "title": r.Title, "summary": r.Summary, "slug": r.Slug, "body": r.Body.String(),
+		"tags": append([]string{}, r.Tags...), "category": r.Category, "author": r.Author,
+	}
 }
 
 // Versions is one row per revision of each post.

@@ -130,14 +130,14 @@ func nameTags(ctx context.Context, r *rest.Rows, posts []PostView) error {
 	for _, t := range tags {
 		today[t.Old] = t.New
 	}
-	for i := range posts {
+	for i, post := range posts {
 		named := []string{}
-		for _, old := range posts[i].Tags {
+		for _, old := range post.Tags {
 			if now, ok := today[old]; ok && !slices.Contains(named, now) {
 				named = append(named, now)
 			}
 		}
-		posts[i].Tags = named
+		posts[i].Tags = named //nolint:gosec // i ranges over posts
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 	_ "github.com/bgce/archive/commands" // their refusals
 	"github.com/bgce/archive/platform/fault"
-	"github.com/bgce/archive/platform/project"
+	viewmetrics "github.com/bgce/archive/platform/project/metrics"
 	"github.com/bgce/archive/platform/rest"
 	"github.com/bgce/archive/projections"
 )
@@ -56,7 +56,7 @@ var described = regexp.MustCompile(`fqName: "(archive_[^"]*)", help: "((?:[^"\\]
 // metrics lists what a server registers.
 func metrics() (map[string][]byte, error) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(project.Metrics(nil, nil))
+	registry.MustRegister(viewmetrics.New(nil, nil))
 	rest.New(rest.Config{Registry: registry})
 	found := make(chan *prometheus.Desc)
 	go func() { registry.Describe(found); close(found) }()

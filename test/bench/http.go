@@ -32,7 +32,7 @@ func (w *wire) do(method, path, headers, body string, want int) ([]byte, error) 
 	w.out = fmt.Appendf(w.out[:0], "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Length: %d\r\n\r\n%s", method, path, headers, len(body), body)
 	if w.conn == nil {
 		var err error
-		if w.conn, err = net.Dial("tcp", w.address); err != nil { //nolint:noctx // ends with the child that listens
+		if w.conn, err = net.Dial("tcp", w.address); err != nil {
 			return nil, err
 		}
 		w.in = bufio.NewReader(w.conn)

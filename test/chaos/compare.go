@@ -34,7 +34,7 @@ func (l *ledger) compareLog(ctx context.Context, data string) (last string, err 
 		return "", err
 	}
 	if count != highest {
-		l.complain("the log has %d events, the last has position %d: positions are not dense", count, highest)
+		l.complainf("the log has %d events, the last has position %d: positions are not dense", count, highest)
 	}
 	token = fmt.Sprint(highest)
 	rows, err := conn.Query(ctx, `SELECT position, stream, version, split_part(type, '.', 3), data, recorded_at FROM log.events WHERE category = 'postal.post' ORDER BY position`)
@@ -50,7 +50,7 @@ func (l *ledger) compareLog(ctx context.Context, data string) (last string, err 
 	})
 	for id, p := range l.posts {
 		if seen[id] != len(p.changes) {
-			l.complain("post %s: %d changes were acknowledged, the log has %d", id, len(p.changes), seen[id])
+			l.complainf("post %s: %d changes were acknowledged, the log has %d", id, len(p.changes), seen[id])
 		}
 	}
 	return fmt.Sprintf("%s-%c%s", id, 'a'+len(token)-1, token), err
@@ -69,7 +69,7 @@ type stored struct {
 func (l *ledger) compareEvent(e stored) {
 	p := l.posts[e.stream]
 	if p == nil {
-		l.complain("the log has %s of post %s at %d, which nobody was told of", e.kind, e.stream, e.position)
+		l.complainf("the log has %s of post %s at %d, which nobody was told of", e.kind, e.stream, e.position)
 		return
 	}
 	c, told := p.changes[e.version]
@@ -77,13 +77,13 @@ func (l *ledger) compareEvent(e stored) {
 	err := json.Unmarshal(e.data, &data)
 	switch {
 	case !told:
-		l.complain("the log has version %d (%s) of post %s at %d, which nobody was told of: an effect was doubled", e.version, e.kind, e.stream, e.position)
+		l.complainf("the log has version %d (%s) of post %s at %d, which nobody was told of: an effect was doubled", e.version, e.kind, e.stream, e.position)
 	case err != nil:
-		l.complain("event at %d: %v", e.position, err)
+		l.complainf("event at %d: %v", e.position, err)
 	case c.kind != e.kind || c.position != e.position:
-		l.complain("post %s version %d: told %s at %d, the log has %s at %d", e.stream, e.version, c.kind, c.position, e.kind, e.position)
+		l.complainf("post %s version %d: told %s at %d, the log has %s at %d", e.stream, e.version, c.kind, c.position, e.kind, e.position)
 	case (e.kind == "created" || e.kind == "updated") && (data.Title != c.content.Title || data.Slug != c.content.Slug):
-		l.complain("post %s version %d: told %q, the log has %q", e.stream, e.version, c.content.Title, data.Title)
+		l.complainf("post %s version %d: told %q, the log has %q", e.stream, e.version, c.content.Title, data.Title)
 	}
 	if told && !c.resentAt.IsZero() && e.recorded.Before(c.resentAt) {
 		l.early.Add(1)
@@ -116,7 +116,7 @@ func (c *client) compareViews(ctx context.Context, last string) error {
 	for id, p := range c.ledger.posts {
 		r, err := p.row()
 		if err != nil {
-			c.ledger.complain("%v", err)
+			c.ledger.complainf("%v", err)
 		}
 		want[id] = r
 	}
@@ -131,13 +131,13 @@ func (c *client) compareViews(ctx context.Context, last string) error {
 		}
 	}
 	if len(listed) != live {
-		c.ledger.complain("the list has %d posts, %d should be there", len(listed), live)
+		c.ledger.complainf("the list has %d posts, %d should be there", len(listed), live)
 	}
 	for _, v := range listed {
 		got, due := v.row(), want[v.ID]
 		got.Body, due.Body = "", "" // not in the list
 		if got != due {
-			c.ledger.complain("the list shows post %s as %+v, told was %+v", v.ID, got, due)
+			c.ledger.complainf("the list shows post %s as %+v, told was %+v", v.ID, got, due)
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -156,7 +156,7 @@ func (c *client) comparePost(ctx context.Context, id uuid.UUID, due row, last st
 	if due.Deleted {
 		a, err := c.deliver(ctx, request{method: http.MethodGet, path: at, atLeast: last})
 		if err == nil && a.status != http.StatusNotFound {
-			c.ledger.complain("post %s was deleted, reading it gives %d", id, a.status)
+			c.ledger.complainf("post %s was deleted, reading it gives %d", id, a.status)
 		}
 		return err
 	}
@@ -167,7 +167,7 @@ func (c *client) comparePost(ctx context.Context, id uuid.UUID, due row, last st
 			return err
 		}
 		if err := json.Unmarshal(a.body, &v); err != nil || a.status != http.StatusOK || v.ID != id || v.row() != due {
-			c.ledger.complain("GET %s: %d %+v, told was %+v", path, a.status, v.row(), due)
+			c.ledger.complainf("GET %s: %d %+v, told was %+v", path, a.status, v.row(), due)
 		}
 	}
 	type revision struct {
@@ -180,12 +180,12 @@ func (c *client) comparePost(ctx context.Context, id uuid.UUID, due row, last st
 	}
 	titles := c.ledger.posts[id].titles()
 	if len(versions) != len(titles) {
-		c.ledger.complain("post %s: %d versions are listed, %d were told", id, len(versions), len(titles))
+		c.ledger.complainf("post %s: %d versions are listed, %d were told", id, len(versions), len(titles))
 		return nil
 	}
 	for i, v := range versions { // newest first
 		if n := len(titles) - i; v.Version != n || v.Title != titles[n-1] {
-			c.ledger.complain("post %s: version %d is %q, told was version %d %q", id, v.Version, v.Title, n, titles[n-1])
+			c.ledger.complainf("post %s: version %d is %q, told was version %d %q", id, v.Version, v.Title, n, titles[n-1])
 		}
 	}
 	return nil

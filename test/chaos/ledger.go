@@ -67,7 +67,7 @@ func (r *row) apply(c change) {
 	}
 }
 
-func (l *ledger) complain(format string, args ...any) {
+func (l *ledger) complainf(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.wrong = append(l.wrong, fmt.Sprintf(format, args...)); len(l.wrong) <= 20 {
@@ -81,12 +81,12 @@ func (l *ledger) told(p *post, version int, c change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if before, twice := p.changes[version]; twice {
-		l.complain("post %s: version %d was acknowledged to %s and to %s", p.id, version, before.key, c.key)
+		l.complainf("post %s: version %d was acknowledged to %s and to %s", p.id, version, before.key, c.key)
 	}
 	p.changes[version] = c
 	if !p.shared {
 		if p.now.apply(c); version != p.now.Version {
-			l.complain("post %s: %s (%s) was acknowledged as version %d, its only writer expected %d", p.id, c.kind, c.key, version, p.now.Version)
+			l.complainf("post %s: %s (%s) was acknowledged as version %d, its only writer expected %d", p.id, c.kind, c.key, version, p.now.Version)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func (l *ledger) add(id uuid.UUID, shared bool) *post {
 	defer l.mu.Unlock()
 	p := &post{id: id, shared: shared, changes: map[int]change{}}
 	if l.posts[id] != nil {
-		l.complain("two creations were told the same id %s", id)
+		l.complainf("two creations were told the same id %s", id)
 	}
 	l.posts[id] = p
 	return p

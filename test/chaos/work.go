@@ -67,11 +67,11 @@ func (w *worker) command(ctx context.Context, p *post, r request, kind string, c
 	case refusal != "" && a.code == refusal:
 		w.ledger.refusals.Add(1)
 	case a.status >= 300 || refusal != "":
-		w.ledger.complain("%s %s (%s, %s): answered %d %s, due was %q", r.method, r.path, kind, r.key, a.status, a.code, refusal)
+		w.ledger.complainf("%s %s (%s, %s): answered %d %s, due was %q", r.method, r.path, kind, r.key, a.status, a.code, refusal)
 	case kind == "":
 		w.ledger.quiet.Add(1)
 		if a.version != p.now.Version {
-			w.ledger.complain("post %s: nothing to change at version %d, but told version %d", p.id, p.now.Version, a.version)
+			w.ledger.complainf("post %s: nothing to change at version %d, but told version %d", p.id, p.now.Version, a.version)
 		}
 	default:
 		if p == nil {
@@ -80,7 +80,7 @@ func (w *worker) command(ctx context.Context, p *post, r request, kind string, c
 		}
 		n, err := place(a.position)
 		if err != nil {
-			w.ledger.complain("%s %s: %v", r.method, r.path, err)
+			w.ledger.complainf("%s %s: %v", r.method, r.path, err)
 		}
 		w.ledger.told(p, a.version, change{kind: kind, content: c, position: n, resentAt: a.resentAt, key: r.key})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -130,9 +131,7 @@ type appender struct {
 func newAppender(s *Store, cfg *pgx.ConnConfig) *appender {
 	bound(cfg.RuntimeParams, "archive log appender", "10s")
 	// The statements of log.append are planned once and for all sizes of the log: by index.
-	for name, value := range map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"} {
-		cfg.RuntimeParams[name] = value
-	}
+	maps.Copy(cfg.RuntimeParams, map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
 	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)"
 	return &appender{store: s, cfg: cfg, in: make(chan *job, 4*s.opts.BatchCount), sql: sql, stopped: make(chan struct{})}
 }
@@ -201,17 +200,17 @@ func (a *appender) gather(ctx context.Context) []*job {
 	return g.jobs
 }
 
-func (a *appender) drain(g *group) (any bool) {
+func (a *appender) drain(g *group) (some bool) {
 	for !g.full() {
 		select {
 		case j := <-a.in:
 			a.place(g, j)
-			any = true
+			some = true
 		default:
-			return any
+			return some
 		}
 	}
-	return any
+	return some
 }
 
 // place puts a job into the group, or holds it for the next one.

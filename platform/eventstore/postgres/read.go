@@ -232,8 +232,8 @@ func parseStream(name string) (eventstore.Stream, error) {
 func (s *Store) Receipt(ctx context.Context, key eventstore.Hash) (eventstore.Receipt, bool, error) {
 	r := eventstore.Receipt{Key: key}
 	var position int64
-	var print []byte
-	err := s.pool.QueryRow(ctx, s.sql.receipt, key[:]).Scan(&print, &r.Answer, &position)
+	var fingerprint []byte
+	err := s.pool.QueryRow(ctx, s.sql.receipt, key[:]).Scan(&fingerprint, &r.Answer, &position)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return eventstore.Receipt{}, false, nil
 	}
@@ -241,7 +241,7 @@ func (s *Store) Receipt(ctx context.Context, key eventstore.Hash) (eventstore.Re
 		return eventstore.Receipt{}, false, readError(err)
 	}
 	r.Position = token(position)
-	copy(r.Fingerprint[:], print)
+	copy(r.Fingerprint[:], fingerprint)
 	return r, true, nil
 }
 

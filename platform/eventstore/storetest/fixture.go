@@ -110,22 +110,29 @@ func (f *fixture) same(want, got error) {
 }
 
 func sameError(want, got error) bool {
-	switch w := want.(type) {
-	case *eventstore.WrongVersion:
-		e, ok := errors.AsType[*eventstore.WrongVersion](got)
-		return ok && *e == *w
-	case *eventstore.ClaimTaken:
-		e, ok := errors.AsType[*eventstore.ClaimTaken](got)
-		return ok && *e == *w
-	case *eventstore.ClaimMissing:
-		e, ok := errors.AsType[*eventstore.ClaimMissing](got)
-		return ok && *e == *w
-	case *eventstore.KeyReused:
-		e, ok := errors.AsType[*eventstore.KeyReused](got)
-		return ok && *e == *w && errors.Is(got, eventstore.ErrKeyReused)
-	case *eventstore.ReceiptExists:
-		e, ok := errors.AsType[*eventstore.ReceiptExists](got)
-		return ok && e.Index == w.Index && sameReceipt(e.Receipt, w.Receipt)
+	{
+		var w *eventstore.WrongVersion
+		var w1 *eventstore.ClaimTaken
+		var w2 *eventstore.ClaimMissing
+		var w3 *eventstore.KeyReused
+		var w4 *eventstore.ReceiptExists
+		switch {
+		case errors.As(want, &w):
+			e, ok := errors.AsType[*eventstore.WrongVersion](got)
+			return ok && *e == *w
+		case errors.As(want, &w1):
+			e, ok := errors.AsType[*eventstore.ClaimTaken](got)
+			return ok && *e == *w1
+		case errors.As(want, &w2):
+			e, ok := errors.AsType[*eventstore.ClaimMissing](got)
+			return ok && *e == *w2
+		case errors.As(want, &w3):
+			e, ok := errors.AsType[*eventstore.KeyReused](got)
+			return ok && *e == *w3 && errors.Is(got, eventstore.ErrKeyReused)
+		case errors.As(want, &w4):
+			e, ok := errors.AsType[*eventstore.ReceiptExists](got)
+			return ok && e.Index == w4.Index && sameReceipt(e.Receipt, w4.Receipt)
+		}
 	}
 	return errors.Is(got, want)
 }

@@ -205,7 +205,7 @@ func followUnderFire(f *fixture) {
 	if len(late.seen) != int(inHot.Load()) || late.versions[hot] != len(late.seen) {
 		f.Fatalf("%d events of the hot stream, its version is %d, %d were written", len(late.seen), late.versions[hot], inHot.Load())
 	}
-	f.ledger(&told, append(seen, &order{seen: f.audit()})...)
+	f.ledger(&told, slices.Concat(seen, []*order{{seen: f.audit()}})...)
 }
 
 // ledger compares what followers saw with what writers were told.

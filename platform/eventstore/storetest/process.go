@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ type process struct {
 func (p *process) told() []uuid.UUID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ids[:len(p.ids):len(p.ids)]
+	return slices.Clip(p.ids)
 }
 
 // kill ends the child without warning; then told is complete.

@@ -103,8 +103,17 @@ func readStream(f *fixture) {
 		limit     int
 		want      []uuid.UUID
 	}{
-		{0, false, 100, all}, {0, false, 3, all[:3]}, {3, false, 3, all[3:6]}, {6, false, 3, all[6:]}, {7, false, 3, nil}, {99, false, 3, nil},
-		{0, true, 100, back}, {0, true, 3, back[:3]}, {5, true, 3, back[3:6]}, {2, true, 3, back[6:]}, {1, true, 3, nil},
+		{0, false, 100, all},
+		{0, false, 3, all[:3]},
+		{3, false, 3, all[3:6]},
+		{6, false, 3, all[6:]},
+		{7, false, 3, nil},
+		{99, false, 3, nil},
+		{0, true, 100, back},
+		{0, true, 3, back[:3]},
+		{5, true, 3, back[3:6]},
+		{2, true, 3, back[6:]},
+		{1, true, 3, nil},
 	} {
 		list, err := f.store.ReadStream(f.ctx, s, c.from, c.backwards, c.limit)
 		if err != nil || !slices.Equal(recordedIDs(list), c.want) {
@@ -242,8 +251,10 @@ func readFilters(f *fixture) {
 		{eventstore.Filter{Categories: list("test.other", "test.thin")}, func(k kind) bool { return k.category != "test.thing" }},
 		{eventstore.Filter{Types: list("test.thing.made")}, func(k kind) bool { return k.typ == "test.thing.made" }},
 		{eventstore.Filter{Tenant: blue}, func(k kind) bool { return k.tenant == blue }},
-		{eventstore.Filter{Categories: list("test.thing"), Types: list("test.thing.made", "test.other.made"), Tenant: red},
-			func(k kind) bool { return k.category == "test.thing" && k.typ == "test.thing.made" }},
+		{
+			eventstore.Filter{Categories: list("test.thing"), Types: list("test.thing.made", "test.other.made"), Tenant: red},
+			func(k kind) bool { return k.category == "test.thing" && k.typ == "test.thing.made" },
+		},
 		{eventstore.Filter{Categories: list("test")}, func(kind) bool { return false }},
 	} {
 		want := map[uuid.UUID]bool{}

@@ -51,6 +51,7 @@ func TestSigns(t *testing.T) {
 		"erasing empties the name": {
 			Given: append(all[:3:3], erased{}),
 			Also:  []projecttest.Stream[sign]{{Tenant: uuid.New(), Events: all[:1]}},
-			Rows:  []string{`{"author": "Ada", "version": 1}`, `{"author": "", "faded": 5, "version": 4}`}},
+			Rows:  []string{`{"author": "Ada", "version": 1}`, `{"author": "", "faded": 5, "version": 4}`},
+		},
 	})
 }
