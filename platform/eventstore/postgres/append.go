@@ -132,7 +132,7 @@ func newAppender(s *Store, cfg *pgx.ConnConfig) *appender {
 	bound(cfg.RuntimeParams, "archive log appender", "10s")
 	// The statements of log.append are planned once and for all sizes of the log: by index.
 	maps.Copy(cfg.RuntimeParams, map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
-	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17)"
+	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"
 	return &appender{store: s, cfg: cfg, in: make(chan *job, 4*s.opts.BatchCount), sql: sql, stopped: make(chan struct{})}
 }
 
@@ -226,10 +226,12 @@ func (a *appender) place(g *group, j *job) {
 
 // commit answers every job of a group. A group that the server refuses as a whole is split until the offender stands alone.
 func (a *appender) commit(ctx context.Context, group []*job) {
+	resent := false
 	for pause := 5 * time.Millisecond; len(group) > 0; pause = min(2*pause, 250*time.Millisecond) {
-		if a.attempt(ctx, group) {
+		if a.attempt(ctx, group, resent) {
 			return
 		}
+		resent = true
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -239,7 +241,7 @@ func (a *appender) commit(ctx context.Context, group []*job) {
 }
 
 // attempt sends a group once. False means: unknown or passing trouble, send the same again (event ids make that safe).
-func (a *appender) attempt(ctx context.Context, group []*job) bool {
+func (a *appender) attempt(ctx context.Context, group []*job, resent bool) bool {
 	conn, err := a.connection(ctx)
 	if err != nil {
 		a.store.opts.Log.Warn("the log's appender cannot connect", "error", err)
@@ -259,7 +261,7 @@ func (a *appender) attempt(ctx context.Context, group []*job) bool {
 	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	var v verdict
-	err = conn.QueryRow(call, a.sql, batch.args()...).Scan(&v.base, &v.recorded, &v.known, &v.failures)
+	err = conn.QueryRow(call, a.sql, append(batch.args(), resent)...).Scan(&v.base, &v.recorded, &v.known, &v.failures)
 	if err == nil {
 		a.store.settle(live, &v)
 		return true
@@ -271,8 +273,13 @@ func (a *appender) attempt(ctx context.Context, group []*job) bool {
 		a.conn = nil
 		return false
 	}
+	if pg.Code == uniqueViolation && !resent {
+		return a.attempt(ctx, live, true) // an event id is in the log already: let it be looked up
+	}
 	return a.refused(ctx, live, pg)
 }
+
+const uniqueViolation = "23505"
 
 // refused handles a server that said no and rolled back.
 func (a *appender) refused(ctx context.Context, group []*job, pg *pgconn.PgError) bool {

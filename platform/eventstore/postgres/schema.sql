@@ -76,7 +76,7 @@ CREATE OR REPLACE FUNCTION {log}.append(
 	e_int int[], e_uuid uuid[], e_text text[], e_at timestamptz[], e_bytes bytea[],
 	c_int int[], c_key bytea[], c_text text[],
 	r_int int[], r_bytes bytea[], r_position bigint[], r_ttl interval,
-	h_append int[], h_hash bytea[],
+	h_append int[], h_hash bytea[], resent bool,
 	OUT base bigint, OUT recorded timestamptz, OUT known int[], OUT failures jsonb
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -88,30 +88,17 @@ DECLARE
 	claims   int := coalesce(cardinality(c_key), 0);
 	receipts int := coalesce(cardinality(r_position), 0);
 	contents int := coalesce(cardinality(h_hash), 0);
-	repeated bool;
 	n        int := 0;
 	r        record;
 BEGIN
 	PERFORM pg_advisory_xact_lock({lock});
 	SELECT last.position, last.recorded_at,
 		ARRAY(SELECT coalesce((SELECT e.version FROM {log}.events e WHERE e.stream = w_stream[i] AND e.category = w_category[i] ORDER BY e.version DESC LIMIT 1), 0)
-			FROM generate_series(1, writes) i),
-		EXISTS (SELECT FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_uuid[4*i-3])
-	INTO base, recorded, known, repeated
+			FROM generate_series(1, writes) i)
+	INTO base, recorded, known
 	FROM (VALUES (1)) one LEFT JOIN LATERAL (SELECT e.position, e.recorded_at FROM {log}.events e ORDER BY e.position DESC LIMIT 1) last ON true;
 	base := coalesce(base, 0);
 	recorded := greatest(clock_timestamp(), recorded);
-
-	IF repeated THEN
-		FOR r IN
-			SELECT e_int[5*i-4] AS append, i AS item, x.position AS number, x.recorded_at AS at,
-				CASE WHEN x.stream = w_stream[e_int[5*i-3]] AND x.category = w_category[e_int[5*i-3]] THEN 1 ELSE 2 END AS what
-			FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_uuid[4*i-3]
-		LOOP
-			bad := bad || r.append;
-			failures := coalesce(failures, '[]') || to_jsonb(r);
-		END LOOP;
-	END IF;
 
 	IF receipts > 0 THEN
 		FOR r IN
@@ -147,6 +134,18 @@ BEGIN
 			failures := coalesce(failures, '[]') || to_jsonb(r);
 		END LOOP;
 		UPDATE {log}.contents c SET pinned = true FROM generate_series(1, contents) i WHERE c.hash = h_hash[i] AND NOT c.pinned AND h_append[i] <> ALL (bad);
+	END IF;
+
+	-- Ids are looked up only when a repeat is likely: who sends one unasked meets the unique index and comes back with resent.
+	IF resent OR failures IS NOT NULL THEN
+		FOR r IN
+			SELECT e_int[5*i-4] AS append, i AS item, x.position AS number, x.recorded_at AS at,
+				CASE WHEN x.stream = w_stream[e_int[5*i-3]] AND x.category = w_category[e_int[5*i-3]] THEN 1 ELSE 2 END AS what
+			FROM generate_series(1, events) i JOIN {log}.events x ON x.id = e_uuid[4*i-3]
+		LOOP
+			bad := bad || r.append;
+			failures := coalesce(failures, '[]') || to_jsonb(r);
+		END LOOP;
 	END IF;
 
 	IF bad <> '{}' THEN
