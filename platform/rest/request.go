@@ -229,12 +229,12 @@ func (a *API) observe(req *request, w *recorder, took time.Duration) {
 	ctx := req.http.Context()
 	level := slog.LevelInfo
 	if path := req.http.URL.Path; strings.HasPrefix(path, "/health") || path == "/metrics" {
-		level = slog.LevelDebug // asked every few seconds, and nobody's news
+		level = slog.LevelDebug
 	}
 	if !a.cfg.Log.Enabled(ctx, level) {
 		return
 	}
-	pattern := ""
+	var pattern string
 	if rc := chi.RouteContext(ctx); rc != nil {
 		pattern = rc.RoutePattern()
 	} else if req.route != nil {
