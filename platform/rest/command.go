@@ -51,11 +51,6 @@ func Post[C es.Command[S], S any](r Resource[S], path, who string, opts ...Optio
 	command[C](r, http.MethodPost, path, who, opts, handle[C, S](r.category))
 }
 
-// Patch changes what the command names and leaves the rest.
-func Patch[C es.Command[S], S any](r Resource[S], path, who string, opts ...Option) {
-	command[C](r, http.MethodPatch, path, who, opts, handle[C, S](r.category))
-}
-
 // Delete is quiet when repeated.
 func Delete[C es.Command[S], S any](r Resource[S], path, who string, opts ...Option) {
 	command[C](r, http.MethodDelete, path, who, opts, handle[C, S](r.category))

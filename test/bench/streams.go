@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -188,7 +187,7 @@ func (l *loop) command(ctx context.Context) error {
 	return l.Do(ctx, func(version int) baseline.Event {
 		events, _ := count{1}.Decide(es.Env{Version: version}, l.state)
 		data, _ := json.Marshal(events[0])
-		return baseline.Event{Type: "bench.tally.counted", Tenant: tenant, Actor: actor, At: time.Now(), Data: data}
+		return baseline.Event{Type: "bench.tally.counted", Data: data, Meta: meta}
 	}, func(data []byte) {
 		var e counted
 		if json.Unmarshal(data, &e) == nil {

@@ -4,7 +4,6 @@ package baseline
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -18,10 +17,9 @@ const Schema = `CREATE TABLE IF NOT EXISTS events (
 	stream   uuid NOT NULL,
 	version  int NOT NULL,
 	type     text NOT NULL,
-	tenant   uuid NOT NULL,
-	actor    text NOT NULL,
-	at       timestamptz NOT NULL,
-	data     bytea NOT NULL,
+	data     jsonb NOT NULL,
+	meta     jsonb NOT NULL,
+	at       timestamptz NOT NULL DEFAULT now(),
 	UNIQUE (stream, version)
 )`
 
@@ -30,10 +28,8 @@ type Event struct {
 	Stream  uuid.UUID
 	Version int
 	Type    string
-	Tenant  uuid.UUID
-	Actor   string
-	At      time.Time
 	Data    []byte
+	Meta    []byte // tenant, actor, correlation
 }
 
 // Log is the table. The pool prepares each statement once per connection.
@@ -43,8 +39,8 @@ var errStale = errors.New("baseline: somebody else wrote this version")
 
 // Insert stores an event in a transaction of its own.
 func (l Log) Insert(ctx context.Context, e Event) error {
-	_, err := l.DB.Exec(ctx, `INSERT INTO events (stream, version, type, tenant, actor, at, data) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		e.Stream, e.Version, e.Type, e.Tenant, e.Actor, e.At, e.Data)
+	_, err := l.DB.Exec(ctx, `INSERT INTO events (stream, version, type, data, meta) VALUES ($1, $2, $3, $4, $5)`,
+		[16]byte(e.Stream), e.Version, e.Type, e.Data, e.Meta) // the array is what pgx encodes fastest
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "23505" {
 		return errStale

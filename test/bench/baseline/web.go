@@ -116,7 +116,7 @@ func (s *Web) create(w http.ResponseWriter, r *http.Request) {
 	}
 	p.ID = uuid.Must(uuid.NewV7())
 	_, err = s.DB.Exec(r.Context(), `INSERT INTO posts (id, tenant, owner, slug, title, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		p.ID, c.Tenant, c.Subject, p.Slug, p.Title, p.Body, time.Now().UTC())
+		[16]byte(p.ID), [16]byte(c.Tenant), c.Subject, p.Slug, p.Title, p.Body, time.Now().UTC())
 	if err != nil {
 		http.Error(w, "not stored", http.StatusInternalServerError)
 		return
@@ -131,8 +131,8 @@ func (s *Web) read(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var p post
-	err = s.DB.QueryRow(r.Context(), `SELECT id, title, body, slug, status, owner, created_at FROM posts WHERE tenant = $1 AND id = $2`, c.Tenant, chi.URLParam(r, "id")).
-		Scan(&p.ID, &p.Title, &p.Body, &p.Slug, &p.Status, &p.Owner, &p.CreatedAt)
+	err = s.DB.QueryRow(r.Context(), `SELECT id, title, body, slug, status, owner, created_at FROM posts WHERE tenant = $1 AND id = $2`, [16]byte(c.Tenant), chi.URLParam(r, "id")).
+		Scan((*[16]byte)(&p.ID), &p.Title, &p.Body, &p.Slug, &p.Status, (*[16]byte)(&p.Owner), &p.CreatedAt)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		http.Error(w, "no such post", http.StatusNotFound)
