@@ -257,9 +257,10 @@ func (a *appender) attempt(ctx context.Context, group []*job, resent bool) bool 
 		return true
 	}
 	batch := pack(live, a.store.opts.ReceiptTTL)
-	// The statement goes on when the store closes: a group in flight is worth its answer.
-	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-	defer cancel()
+	// The statement goes on when the store closes: a group in flight is worth its answer. It is bounded by the socket, since a
+	// context that can end costs the driver a goroutine per statement.
+	call := context.WithoutCancel(ctx)
+	_ = conn.PgConn().Conn().SetDeadline(time.Now().Add(15 * time.Second)) // a dead socket fails the statement itself
 	var v verdict
 	err = conn.QueryRow(call, a.sql, append(batch.args(), resent)...).Scan(&v.base, &v.recorded, &v.known, &v.failures)
 	if err == nil {

@@ -92,12 +92,15 @@ DECLARE
 	r        record;
 BEGIN
 	PERFORM pg_advisory_xact_lock({lock});
-	SELECT last.position, last.recorded_at,
+	SELECT e.position, e.recorded_at,
 		ARRAY(SELECT coalesce((SELECT e.version FROM {log}.events e WHERE e.stream = w_stream[i] AND e.category = w_category[i] ORDER BY e.version DESC LIMIT 1), 0)
 			FROM generate_series(1, writes) i)
 	INTO base, recorded, known
-	FROM (VALUES (1)) one LEFT JOIN LATERAL (SELECT e.position, e.recorded_at FROM {log}.events e ORDER BY e.position DESC LIMIT 1) last ON true;
-	base := coalesce(base, 0);
+	FROM {log}.events e ORDER BY e.position DESC LIMIT 1;
+	IF base IS NULL THEN -- the log is empty
+		base := 0;
+		known := array_fill(0, ARRAY[writes]);
+	END IF;
 	recorded := greatest(clock_timestamp(), recorded);
 
 	IF receipts > 0 THEN
