@@ -41,8 +41,11 @@ const (
 
 // Append implements eventstore.Store.
 func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.opts.Timeout)
+		defer cancel()
+	}
 	j := &job{Append: a, ctx: ctx, done: make(chan outcome, 1)}
 	if err := j.check(); err != nil {
 		return eventstore.Result{}, err

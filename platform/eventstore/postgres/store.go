@@ -27,7 +27,7 @@ import (
 type Options struct {
 	Schema     string        // of the log; "log"
 	Readers    int           // connections for reading, besides one for appending; 8
-	Timeout    time.Duration // of an append whose context has no earlier deadline; 10 s
+	Timeout    time.Duration // of an append whose context has no deadline; 10 s
 	ReceiptTTL time.Duration // how long a command's answer is kept; 48 h
 	BatchCount int           // appends of one group commit, at most; 256
 	BatchBytes int           // bytes of one group commit, at most (one append may be larger); 4 MiB

@@ -42,7 +42,11 @@ func (s *Store) settle(jobs []*job, v *verdict) {
 		failed[f.Append] = append(failed[f.Append], f)
 	}
 	next, at := v.base, v.recorded.UTC()
-	var recorded []eventstore.Recorded
+	count := 0
+	for _, j := range jobs {
+		count += j.events
+	}
+	recorded := make([]eventstore.Recorded, 0, count)
 	results := make([]outcome, len(jobs))
 	events, writes := 0, 0 // of the batch, before the job
 	for i, j := range jobs {
