@@ -54,12 +54,15 @@ func scan(row pgx.CollectableRow) (r eventstore.Recorded, err error) {
 }
 
 func (s *Store) collect(ctx context.Context, sql string, args ...any) ([]eventstore.Recorded, error) {
-	rows, err := s.pool.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, readError(err)
-	}
-	events, err := pgx.CollectRows(rows, scan)
-	return events, readError(err)
+	var events []eventstore.Recorded
+	err := s.read(ctx, func() error {
+		rows, err := s.pool.Query(ctx, sql, args...)
+		if err == nil {
+			events, err = pgx.CollectRows(rows, scan)
+		}
+		return err
+	})
+	return events, err
 }
 
 // ReadStream implements eventstore.Store.
@@ -80,8 +83,8 @@ func (s *Store) ReadStream(ctx context.Context, stream eventstore.Stream, from i
 // Version implements eventstore.Store.
 func (s *Store) Version(ctx context.Context, stream eventstore.Stream) (int, error) {
 	var version int
-	err := s.pool.QueryRow(ctx, s.sql.version, stream.ID, stream.Category).Scan(&version)
-	return version, readError(err)
+	err := s.read(ctx, func() error { return s.pool.QueryRow(ctx, s.sql.version, stream.ID, stream.Category).Scan(&version) })
+	return version, err
 }
 
 // Read implements eventstore.Store. Positions being dense, limit is a window of positions: a sparse filter costs no more than a full one.
@@ -208,12 +211,12 @@ func (s *Store) AsOf(ctx context.Context, t time.Time) (eventstore.Position, err
 // Holder implements eventstore.Store.
 func (s *Store) Holder(ctx context.Context, key eventstore.Hash) (eventstore.Stream, bool, error) {
 	var holder string
-	err := s.pool.QueryRow(ctx, s.sql.holder, key[:]).Scan(&holder)
+	err := s.read(ctx, func() error { return s.pool.QueryRow(ctx, s.sql.holder, key[:]).Scan(&holder) })
 	if errors.Is(err, pgx.ErrNoRows) {
 		return eventstore.Stream{}, false, nil
 	}
 	if err != nil {
-		return eventstore.Stream{}, false, readError(err)
+		return eventstore.Stream{}, false, err
 	}
 	stream, err := parseStream(holder)
 	return stream, err == nil, err
@@ -233,12 +236,14 @@ func (s *Store) Receipt(ctx context.Context, key eventstore.Hash) (eventstore.Re
 	r := eventstore.Receipt{Key: key}
 	var position int64
 	var fingerprint []byte
-	err := s.pool.QueryRow(ctx, s.sql.receipt, key[:]).Scan(&fingerprint, &r.Answer, &position)
+	err := s.read(ctx, func() error {
+		return s.pool.QueryRow(ctx, s.sql.receipt, key[:]).Scan(&fingerprint, &r.Answer, &position)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return eventstore.Receipt{}, false, nil
 	}
 	if err != nil {
-		return eventstore.Receipt{}, false, readError(err)
+		return eventstore.Receipt{}, false, err
 	}
 	r.Position = token(position)
 	copy(r.Fingerprint[:], fingerprint)

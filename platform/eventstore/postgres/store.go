@@ -210,8 +210,18 @@ func (s *Store) watch(ctx context.Context) {
 
 func (s *Store) head(ctx context.Context) (int64, error) {
 	var head int64
-	err := s.pool.QueryRow(ctx, s.sql.head).Scan(&head)
-	return head, readError(err)
+	err := s.read(ctx, func() error { return s.pool.QueryRow(ctx, s.sql.head).Scan(&head) })
+	return head, err
+}
+
+// read runs a query that changes nothing, and once more when its connection turns out to be dead: then the others of the pool are too.
+func (s *Store) read(ctx context.Context, query func() error) error {
+	err := readError(query())
+	if errors.Is(err, eventstore.ErrUnavailable) && ctx.Err() == nil {
+		s.pool.Reset()
+		err = readError(query())
+	}
+	return err
 }
 
 // readError names what a reader can act on.
