@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -104,7 +103,7 @@ func (c *client) send(ctx context.Context, r request, lose bool) (reply, error) 
 	defer cancel()
 	if lose {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) {
-			time.AfterFunc(time.Duration(rand.Int64N(int64(30*time.Millisecond))), cancel)
+			time.AfterFunc(upTo(30*time.Millisecond), cancel)
 		}})
 	}
 	req, err := r.http(ctx)
@@ -177,7 +176,7 @@ func place(position string) (int64, error) {
 }
 
 func pause(ctx context.Context, atLeast, atMost time.Duration) {
-	timer := time.NewTimer(atLeast + time.Duration(rand.Int64N(int64(atMost-atLeast)+1)))
+	timer := time.NewTimer(atLeast + upTo(atMost-atLeast))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -19,11 +19,7 @@ import (
 
 // compareLog finds every acknowledged change in the log, once, where the client was told, and nothing else. It gives the last position.
 func (l *ledger) compareLog(ctx context.Context, data string) (last string, err error) {
-	dsn, found := embedded.Running(ctx, data)
-	if !found {
-		return "", errors.New("the private PostgreSQL does not answer")
-	}
-	conn, err := pgx.Connect(ctx, dsn)
+	conn, err := connect(ctx, data)
 	if err != nil {
 		return "", err
 	}
@@ -54,6 +50,17 @@ func (l *ledger) compareLog(ctx context.Context, data string) (last string, err 
 		}
 	}
 	return fmt.Sprintf("%s-%c%s", id, 'a'+len(token)-1, token), err
+}
+
+// connect reaches the private PostgreSQL, which may be slow to answer on a busy machine.
+func connect(ctx context.Context, data string) (*pgx.Conn, error) {
+	for range 10 {
+		if dsn, found := embedded.Running(ctx, data); found {
+			return pgx.Connect(ctx, dsn)
+		}
+		pause(ctx, time.Second, time.Second)
+	}
+	return nil, errors.New("the private PostgreSQL does not answer")
 }
 
 // stored is an event as the log holds it.

@@ -17,6 +17,7 @@ func (k kills) all() int { return k.archive + k.postgres }
 const (
 	manyInFlight = 8
 	ofPostgres   = 42 // percent of the kills
+	fewest       = 33 // percent of them, whatever the dice say
 	atAnyTime    = 12 // percent of the kills that do not wait for traffic: they hit a start or a recovery
 )
 
@@ -36,7 +37,7 @@ func (k *kills) run(ctx context.Context, s *server, c *client, wanted int) error
 			return gone
 		}
 		inFlight := c.inFlight.Load()
-		if chance(ofPostgres) {
+		if chance(ofPostgres) || 100*k.postgres < fewest*(k.all()+1) {
 			if s.killPostgres() != nil {
 				continue // it is not there just now
 			}

@@ -115,4 +115,19 @@ func (p *post) row() (row, error) {
 	return r, nil
 }
 
-func chance(percent int) bool { return rand.IntN(100) < percent }
+// dice make all choices of a run, so that a seed repeats them; what the processes do with their time it does not repeat.
+var dice struct {
+	sync.Mutex
+	*rand.Rand
+}
+
+func pick(n int) int {
+	dice.Lock()
+	defer dice.Unlock()
+	return dice.IntN(n)
+}
+
+func chance(percent int) bool { return pick(100) < percent }
+
+// upTo is a random time.
+func upTo(most time.Duration) time.Duration { return time.Duration(pick(int(most) + 1)) }

@@ -1,6 +1,6 @@
 // Command chaos kills the Archive and its PostgreSQL under load and compares log and views with what the client was told.
 //
-//	go run ./test/chaos [-kills 200] [-short] [-workers 32] [-keep]
+//	go run ./test/chaos [-kills 200] [-short] [-seed N] [-workers 32] [-keep]
 //
 // It exits 1 when a promise was broken, 2 when the run itself did not come about or was not hard enough.
 package main
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/signal"
@@ -26,6 +27,7 @@ var (
 	short   = flag.Bool("short", false, "20 kills and a tenth of everything, for CI")
 	wanted  = flag.Int("kills", 200, "kills -9, of the Archive and of PostgreSQL")
 	workers = flag.Int("workers", 32, "requests in flight, at most")
+	seed    = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the choices; a failing run says its own")
 	keep    = flag.Bool("keep", false, "leave the data directory behind")
 )
 
@@ -34,6 +36,7 @@ type thresholds struct{ kills, busy, acks, lost int }
 
 func main() {
 	flag.Parse()
+	dice.Rand = rand.New(rand.NewPCG(*seed, 0))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	due := thresholds{kills: *wanted, busy: *wanted * 3 / 4, acks: *wanted * 500, lost: *wanted * 5 / 2}
@@ -58,7 +61,7 @@ func chaos(ctx context.Context, due thresholds) (broken int, err error) {
 	}
 	defer func() {
 		if broken > 0 || err != nil || *keep {
-			fmt.Println("data and output of the Archive are in", dir)
+			fmt.Printf("seed %d; data and output of the Archive are in %s\n", *seed, dir)
 			return
 		}
 		err = os.RemoveAll(dir)
@@ -94,7 +97,9 @@ func chaos(ctx context.Context, due thresholds) (broken int, err error) {
 	if err == nil {
 		err = settle(ctx, s, c)
 	}
-	fmt.Printf("%d answers lost on purpose, each sent again with its key; %d of them had taken effect before\n", l.lost.Load(), l.early.Load())
+	if err == nil {
+		fmt.Printf("%d answers lost on purpose, each sent again with its key; %d of them had taken effect before\n", l.lost.Load(), l.early.Load())
+	}
 	if len(l.wrong) > 0 || err != nil {
 		return len(l.wrong), err
 	}

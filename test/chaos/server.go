@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -115,7 +114,7 @@ func (s *server) killPostgres() error {
 	}
 	if chance(25) {
 		if children := childrenOf(pid); len(children) > 0 {
-			pid = children[rand.IntN(len(children))]
+			pid = children[pick(len(children))]
 		}
 	}
 	return syscall.Kill(pid, syscall.SIGKILL)

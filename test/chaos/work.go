@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -35,7 +34,7 @@ func (w *worker) work(ctx context.Context, enough func() bool) error {
 }
 
 func (w *worker) step(ctx context.Context) error {
-	switch n := rand.IntN(100); {
+	switch n := pick(100); {
 	case n < 15 || len(w.own) < 3:
 		return w.create(ctx)
 	case n < 30:
@@ -43,13 +42,13 @@ func (w *worker) step(ctx context.Context) error {
 	case n < 33:
 		return w.takeTakenSlug(ctx)
 	}
-	return w.act(ctx, w.own[rand.IntN(len(w.own))])
+	return w.act(ctx, w.own[pick(len(w.own))])
 }
 
 func (w *worker) text() content {
 	w.serial++
 	name := fmt.Sprintf("w%d-%d", w.n, w.serial)
-	return content{Title: "Article " + name, Body: strings.Repeat("The text of "+name+". ", 1+rand.IntN(20)), Slug: name}
+	return content{Title: "Article " + name, Body: strings.Repeat("The text of "+name+". ", 1+pick(20)), Slug: name}
 }
 
 func (c content) body() map[string]string {
@@ -108,7 +107,7 @@ func (w *worker) takeTakenSlug(ctx context.Context) error {
 
 // editShared overwrites whatever is there, as others do at the same time: every edit is its own version.
 func (w *worker) editShared(ctx context.Context) error {
-	p := w.shared[rand.IntN(len(w.shared))]
+	p := w.shared[pick(len(w.shared))]
 	c := w.text()
 	c.Slug = "shared-" + strconv.Itoa(slices.Index(w.shared, p))
 	return w.command(ctx, p, request{method: http.MethodPut, path: posts + "/" + p.id.String(), body: c.body(), match: "*"}, "updated", c, "")
@@ -120,7 +119,7 @@ func (w *worker) act(ctx context.Context, p *post) error {
 	do := func(verb, kind, refusal string) error {
 		return w.command(ctx, p, request{method: http.MethodPost, path: at + "/" + verb}, kind, p.now.content, refusal)
 	}
-	n := rand.IntN(100)
+	n := pick(100)
 	switch {
 	case p.now.Deleted:
 		w.own = slices.DeleteFunc(w.own, func(o *post) bool { return o == p })
