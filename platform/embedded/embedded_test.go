@@ -83,6 +83,29 @@ func TestWhatIsCommittedSurvivesEverything(t *testing.T) {
 	s.Stop()
 }
 
+// The number of a killed postmaster may be another PostgreSQL's by now; its lock files must not be taken for a living owner's.
+func TestLocksOfTheDeadAreNobodys(t *testing.T) {
+	living := start(t, data(t))
+	defer living.Stop()
+	dir := data(t)
+	s := start(t, dir)
+	s.Stop()
+	lock := strconv.Itoa(living.child.process.Pid) + "\n" + s.pgdata + "\n1\n5432\n"
+	for _, name := range []string{"postmaster.pid", ".s.PGSQL.5432.lock"} {
+		path := filepath.Join(s.pgdata, name)
+		write(t, path, lock)
+		if s.owner.drop {
+			if err := os.Chown(path, int(s.owner.uid), int(s.owner.gid)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	start(t, dir).Stop()
+	if err := ping(t.Context(), living.DSN()); err != nil {
+		t.Errorf("the other PostgreSQL was harmed: %v", err)
+	}
+}
+
 // TestMain serves a directory and never stops when it is started as the process that a test kills.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("ARCHIVE_TEST_SERVE"); dir != "" {

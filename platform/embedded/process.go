@@ -228,15 +228,16 @@ func (c *child) end(patience time.Duration) {
 }
 
 // clear ends what an earlier process left running on this cluster (a postmaster still stopping, sessions that outlived it)
-// and its lock file. We hold the data directory's lock, so nobody else may be at work here.
+// and its lock files, whose pid may be somebody else's by now. We hold the data directory's lock, so nobody else may be at work here.
 func (s *Server) clear(ctx context.Context) error {
 	began, last := time.Now(), syscall.Signal(0)
 	for {
 		left := s.orphans()
 		if len(left) == 0 {
-			err := os.Remove(filepath.Join(s.pgdata, "postmaster.pid"))
-			if err != nil && !os.IsNotExist(err) {
-				return err
+			for _, lock := range []string{"postmaster.pid", ".s.PGSQL.5432.lock", ".s.PGSQL.5432"} {
+				if err := os.Remove(filepath.Join(s.pgdata, lock)); err != nil && !os.IsNotExist(err) {
+					return err
+				}
 			}
 			return nil
 		}
