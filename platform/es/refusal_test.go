@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -190,5 +191,29 @@ func TestRefusalIsConfirmed(t *testing.T) {
 	}
 	if r, err := es.Handle(t.Context(), here, berths, on(id), describe{"x"}); err != nil || !r.Changed || r.Version != 4 {
 		t.Fatalf("here believed it was already so: %+v %v", r, err)
+	}
+}
+
+// moorWhile moves the second stream between its read and the append, the first time.
+type moorWhile struct {
+	moorIf
+	meanwhile func()
+}
+
+func (c moorWhile) DecideWith(env es.Env, own, other berth) (berthEvents, error) {
+	c.meanwhile()
+	return c.moorIf.DecideWith(env, own, other)
+}
+
+func TestSecondStreamMovesMeanwhile(t *testing.T) {
+	k := kernel(t)
+	id, other := mustOpen(t, k, "own"), mustOpen(t, k, "other")
+	closeOnce := sync.OnceFunc(func() {
+		if _, err := es.Handle(t.Context(), k, berths, on(other), closeIt{}); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := es.HandleWith(t.Context(), k, berths, berths, on(id), moorWhile{moorIf{other}, closeOnce}); !errors.Is(err, errShut) {
+		t.Fatalf("decided on a stream that had moved: %v", err)
 	}
 }
