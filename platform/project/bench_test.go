@@ -189,6 +189,20 @@ func appendTo(ctx context.Context, store eventstore.Store, schema int, id uuid.U
 	return result.Positions, err
 }
 
+// until asks again and again, for at most 8 s.
+func (r *rig) until(what string, ask func() bool) {
+	r.t.Helper()
+	tick, over := time.NewTicker(5*time.Millisecond), time.After(8*time.Second)
+	defer tick.Stop()
+	for !ask() {
+		select {
+		case <-tick.C:
+		case <-over:
+			r.t.Fatal("not in time: " + what)
+		}
+	}
+}
+
 // caughtUp waits until the view has passed a position.
 func (r *rig) caughtUp(view string, at eventstore.Position) {
 	r.t.Helper()

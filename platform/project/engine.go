@@ -97,7 +97,7 @@ func (e *Engine) worker(view string) *worker {
 // States, tried again where that may help, and never stops the others.
 func (e *Engine) Run(ctx context.Context) error {
 	for _, v := range e.Views {
-		if _, err := e.registered(ctx, v.name); err != nil {
+		if _, err := e.registered(ctx, v.name); errors.Is(err, ErrNoView) {
 			return fmt.Errorf("project: %s is not registered in this database, run archive migrate: %w", v.name, err)
 		}
 	}

@@ -2,6 +2,7 @@ package project_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bgce/archive/platform/es"
@@ -73,6 +76,70 @@ func TestExactlyOnceUnderTwoEngines(t *testing.T) {
 		t.Errorf("%d events applied, want %d", v.Applied.Count, writers*(rounds+1))
 	}
 	r.verified(first, "depot.counts")
+}
+
+// Two workers on the same tables take turns: while one is in the middle of an event, the other waits for the checkpoint. Were it let
+// in, both would count the event.
+func TestWorkersTakeTurns(t *testing.T) {
+	r := newRig(t)
+	inside, leave := make(chan struct{}, 2), make(chan struct{})
+	counting := project.SQL("depot.turns", 1, `CREATE TABLE turns (n int NOT NULL); INSERT INTO turns VALUES (0)`,
+		project.From(crates,
+			project.Exec(func(b *project.Batch, _ es.Recorded[packed]) {
+				inside <- struct{}{}
+				<-leave
+				b.Exec(`UPDATE turns SET n = n + 1`)
+			}),
+			project.Skip[stuffed](), project.Skip[tagged](), project.Skip[shipped](), project.Skip[emptied](), project.Skip[dusted]()))
+	first := r.engine(counting)
+	second := &project.Engine{Store: openStore(t, r.dsn), DB: r.db, Views: []project.View{counting}}
+	r.put(uuid.New(), packed{"a"})
+	done := make(chan error, 2)
+	for _, e := range []*project.Engine{first, second} {
+		go func() { done <- e.CatchUp(context.Background(), "depot.turns") }()
+	}
+	<-inside
+	r.until("the other one waits for its turn, or is inside too", func() bool {
+		var waiting int
+		r.ok(r.db.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting))
+		return waiting > 0 || len(inside) > 0
+	})
+	close(leave)
+	r.ok(<-done)
+	r.ok(<-done)
+	var n int
+	r.ok(r.db.QueryRow(t.Context(), `SELECT n FROM depot.turns`).Scan(&n))
+	if n != 1 {
+		t.Errorf("one event was counted %d times", n)
+	}
+}
+
+// A database that is away when an engine begins is waited for, like one that goes away later.
+func TestRunOutlivesADatabaseThatIsAway(t *testing.T) {
+	r := newRig(t)
+	at := r.put(uuid.New(), packed{"a"})
+	r.engine(crateRows)
+	var away atomic.Bool
+	away.Store(true)
+	tried := make(chan struct{}, 1)
+	cfg := r.db.Config().Copy()
+	cfg.BeforeConnect = func(context.Context, *pgx.ConnConfig) error {
+		if !away.Load() {
+			return nil
+		}
+		select {
+		case tried <- struct{}{}:
+		default:
+		}
+		return io.ErrUnexpectedEOF
+	}
+	db, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	r.ok(err)
+	t.Cleanup(db.Close)
+	r.run(&project.Engine{Store: r.store, DB: db, Views: []project.View{crateRows}})
+	<-tried
+	away.Store(false)
+	r.caughtUp("depot.crates", at)
 }
 
 // What a row can hold comes back as it was put.
