@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/bgce/archive/commands/cortex"
 	domain "github.com/bgce/archive/domain/cortex"
@@ -63,14 +64,18 @@ func (a *app) forgetFirstPassword(ctx context.Context, s *storage) error {
 	} else if err != nil {
 		return err
 	}
-	if err := firstPasswordChanged(ctx, s.kernel); err != nil {
-		return quietly(err)
+	for err := firstPasswordChanged(ctx, s.kernel); err != nil; err = firstPasswordChanged(ctx, s.kernel) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second): // the log was away; it is looked through again
+		}
 	}
 	a.logger().Info("the first administrator's password was changed; the file with the old one is removed", "file", path)
 	return os.Remove(path)
 }
 
-// firstPasswordChanged returns when the first administrator has chosen a password of their own, or is gone; else with ctx.
+// firstPasswordChanged returns nil when the first administrator has chosen a password of their own, or is gone; else why it stopped looking.
 func firstPasswordChanged(ctx context.Context, k *es.Kernel) error {
 	filter := eventstore.Filter{
 		Categories: []string{domain.Users.Name()}, Tenant: domain.Root,

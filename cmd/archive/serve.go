@@ -85,13 +85,20 @@ func (a *app) serve(ctx context.Context, addressGiven bool) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.MkdirAll(filepath.Join(a.cfg.Data, "mail"), 0o700), engine.Migrate(ctx)); err != nil {
+	if err := os.MkdirAll(filepath.Join(a.cfg.Data, "mail"), 0o700); err != nil {
 		return err
 	}
-	if err := a.firstStart(ctx, s); err != nil {
+	if err := a.insist(ctx, func() error { return engine.Migrate(ctx) }); err != nil {
 		return err
 	}
-	api, err := a.api(ctx, s, engine, parts, &operate.Process{Version: version, Started: began, Parts: a.cfg.Run, Database: s.server, DB: s.db, Store: s.log})
+	if err := a.insist(ctx, func() error { return a.firstStart(ctx, s) }); err != nil {
+		return err
+	}
+	var api *rest.API
+	err = a.insist(ctx, func() (err error) {
+		api, err = a.api(ctx, s, engine, parts, &operate.Process{Version: version, Started: began, Parts: a.cfg.Run, Database: s.server, DB: s.db, Store: s.log})
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -93,6 +94,20 @@ func (s *storage) connect(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	s.onClose(s.db.Close)
+	if err := a.insist(ctx, func() error { return s.prepare(ctx, a, key) }); err != nil {
+		return err
+	}
+	if made {
+		a.logger().Warn("a master key was made; without it personal data cannot be read: back it up", "file", masterPath(a.cfg))
+	}
+	s.onClose(s.log.Close)
+	s.auth = auth.New(s.db, s.vault)
+	s.kernel = es.New(s.log, s.vault, cachedStates)
+	return nil
+}
+
+// prepare brings the tables of vault, tokens and log up to date and opens them. It may be repeated.
+func (s *storage) prepare(ctx context.Context, a *app, key vault.Key) (err error) {
 	var number int
 	if err := s.db.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&number); err != nil {
 		return fmt.Errorf("the database of ARCHIVE_DB does not answer: %w", err)
@@ -104,17 +119,24 @@ func (s *storage) connect(ctx context.Context, a *app) (err error) {
 	if s.vault, err = openVault(ctx, a, s.db, key); err != nil {
 		return err
 	}
-	if made {
-		a.logger().Warn("a master key was made; without it personal data cannot be read: back it up", "file", masterPath(a.cfg))
-	}
 	s.log, err = postgres.Open(ctx, s.dsn, postgres.Options{Log: a.logger(), Configure: a.tel.Pool})
-	if err != nil {
-		return err
+	return err
+}
+
+// insist repeats a step of the start that lost the private PostgreSQL on its way, for half a minute: it comes back by itself. A
+// configured database that does not answer is somebody else's to start, and said at once.
+func (a *app) insist(ctx context.Context, step func() error) error {
+	for end := time.Now().Add(30 * time.Second); ; {
+		err := step()
+		if err == nil || !a.cfg.Embedded() || !project.Transient(err) || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		a.logger().Warn("the private PostgreSQL went away during the start; trying again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
-	s.onClose(s.log.Close)
-	s.auth = auth.New(s.db, s.vault)
-	s.kernel = es.New(s.log, s.vault, cachedStates)
-	return nil
 }
 
 // openVault takes up a rotation of the master key that was cut off: whichever of the two keys opens is the key.

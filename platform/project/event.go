@@ -78,7 +78,7 @@ func (e *Engine) open(ctx context.Context, v View, recs []eventstore.Recorded, w
 		if !ev.waived {
 			ev.data, ev.err = e.decode(ctx, v, &ev)
 		}
-		if ev.err != nil && transient(ev.err) {
+		if ev.err != nil && Transient(ev.err) {
 			return nil, ev.err
 		}
 		events = append(events, ev)
@@ -101,8 +101,8 @@ func (e *Engine) decode(ctx context.Context, v View, ev *event) (data any, err e
 	return data, err
 }
 
-// transient reports whether trying again may help: the connection, the server's state or another transaction was in the way.
-func transient(err error) bool {
+// Transient reports whether trying again may help: the connection, the server's state or another transaction was in the way.
+func Transient(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code[:2] {
 		case "08", "40", "53", "57", "58":
@@ -149,7 +149,7 @@ func describe(err error) string {
 		return text
 	case errors.Is(err, eventstore.ErrContentMissing):
 		return eventstore.ErrContentMissing.Error()
-	case transient(err): // the network's words
+	case Transient(err): // the network's words
 		return err.Error()
 	default:
 		for inner := err; inner != nil; inner = errors.Unwrap(inner) {
