@@ -17,6 +17,7 @@ import (
 	"github.com/bgce/archive/platform/embedded"
 	"github.com/bgce/archive/platform/es"
 	"github.com/bgce/archive/platform/eventstore/postgres"
+	"github.com/bgce/archive/platform/pgerr"
 	"github.com/bgce/archive/platform/project"
 	"github.com/bgce/archive/platform/telemetry"
 	"github.com/bgce/archive/platform/vault"
@@ -128,7 +129,7 @@ func (s *storage) prepare(ctx context.Context, a *app, key vault.Key) (err error
 func (a *app) insist(ctx context.Context, step func() error) error {
 	for end := time.Now().Add(30 * time.Second); ; {
 		err := step()
-		if err == nil || !a.cfg.Embedded() || !project.Transient(err) || ctx.Err() != nil || time.Now().After(end) {
+		if err == nil || !a.cfg.Embedded() || !pgerr.Transient(err) || ctx.Err() != nil || time.Now().After(end) {
 			return err
 		}
 		a.logger().Warn("the private PostgreSQL went away during the start; trying again", "error", err)

@@ -58,11 +58,10 @@ type turn struct {
 // errGone says that the checkpoint's row is not there any more.
 const errGone = stop("project: the tables were dropped")
 
-// take begins a transaction and waits for its turn. An owner that stops within its turn loses it after e.patience(). The commit does
-// not wait for the disk: rows and checkpoint go together, and what a crash takes of them is applied again from the log.
+// take begins a transaction and waits for its turn. An owner that stops within its turn loses it after e.patience().
 func (e *Engine) take(ctx context.Context, physical string) (*turn, error) {
 	tx, err := e.DB.BeginTx(ctx, pgx.TxOptions{BeginQuery: fmt.Sprintf(
-		`BEGIN; SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = '60s'; SET LOCAL synchronous_commit = off; SET LOCAL search_path = %s, public`,
+		`BEGIN; SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = '60s'; SET LOCAL search_path = %s, public`,
 		e.patience().Milliseconds(), 4*e.patience().Milliseconds(), pgx.Identifier{physical}.Sanitize())})
 	if err != nil {
 		return nil, err

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
 
 	"github.com/google/uuid"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/bgce/archive/platform/es"
 	"github.com/bgce/archive/platform/eventstore"
+	"github.com/bgce/archive/platform/pgerr"
 )
 
 // form is how a view's clauses become statements.
@@ -78,7 +77,7 @@ func (e *Engine) open(ctx context.Context, v View, recs []eventstore.Recorded, w
 		if !ev.waived {
 			ev.data, ev.err = e.decode(ctx, v, &ev)
 		}
-		if ev.err != nil && Transient(ev.err) {
+		if ev.err != nil && transient(ev.err) {
 			return nil, ev.err
 		}
 		events = append(events, ev)
@@ -101,21 +100,9 @@ func (e *Engine) decode(ctx context.Context, v View, ev *event) (data any, err e
 	return data, err
 }
 
-// Transient reports whether trying again may help: the connection, the server's state or another transaction was in the way.
-func Transient(err error) bool {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch pg.Code[:2] {
-		case "08", "40", "53", "57", "58":
-			return true
-		}
-		return pg.Code == "55P03" || pg.Code == "25P03" // lock timeout, idle in transaction too long
-	}
-	var connect *pgconn.ConnectError
-	var network net.Error
-	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrUncertain)
+// transient reports whether trying again may help.
+func transient(err error) bool {
+	return pgerr.Transient(err) || errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrUncertain)
 }
 
 // stop is a reason in the engine's own words: nothing in it came out of an event.
@@ -149,7 +136,7 @@ func describe(err error) string {
 		return text
 	case errors.Is(err, eventstore.ErrContentMissing):
 		return eventstore.ErrContentMissing.Error()
-	case Transient(err): // the network's words
+	case transient(err): // the network's words
 		return err.Error()
 	default:
 		for inner := err; inner != nil; inner = errors.Unwrap(inner) {

@@ -142,6 +142,25 @@ func TestRunOutlivesADatabaseThatIsAway(t *testing.T) {
 	r.caughtUp("depot.crates", at)
 }
 
+// Tables that went back on their own, after a restore or a failover, are brought up to date although nothing new happens.
+func TestWhatAViewLostIsAppliedAgainWithoutANewEvent(t *testing.T) {
+	r := newRig(t)
+	e := r.engine(crateRows)
+	r.run(e)
+	id := uuid.New()
+	r.caughtUp("depot.crates", r.put(id, packed{"a"}, stuffed{2}))
+	_, err := r.db.Exec(t.Context(), `CREATE TABLE was AS SELECT * FROM project.checkpoints; CREATE TABLE crates AS TABLE depot.crates`)
+	r.ok(err)
+	at := r.put(id, stuffed{3})
+	r.caughtUp("depot.crates", at)
+	_, err = r.db.Exec(t.Context(), `BEGIN; SET LOCAL search_path = depot_crates_v1, public; DELETE FROM crates; INSERT INTO crates SELECT * FROM public.crates;
+		UPDATE project.checkpoints c SET (position, event, applied, digest, epoch) = (SELECT w.position, w.event, w.applied, w.digest, w.epoch FROM was w WHERE w.physical = c.physical); COMMIT`, pgx.QueryExecModeSimpleProtocol)
+	r.ok(err)
+	r.until("the third item is back", func() bool { return r.items()[id] == 5 })
+	r.caughtUp("depot.crates", at)
+	r.verified(e, "depot.crates")
+}
+
 // What a row can hold comes back as it was put.
 func TestRowTypes(t *testing.T) {
 	r := newRig(t)

@@ -102,7 +102,7 @@ func (e *Engine) create(ctx context.Context, tx pgx.Tx, v View, state string) (p
 func (e *Engine) publish(ctx context.Context, v View) error {
 	for try := 1; ; try++ {
 		err := e.exclusively(ctx, func(tx pgx.Tx) error { return replaceView(ctx, tx, v) })
-		if err == nil || !Transient(err) || try == 20 {
+		if err == nil || !transient(err) || try == 20 {
 			if err != nil {
 				err = fmt.Errorf("project: the SQL view %s: %w", v.name, err)
 			}

@@ -106,7 +106,7 @@ func (e *Engine) try(ctx context.Context, t *turn, v View, ev *event) (*Failure,
 		if err == nil {
 			return nil, savepoint.Commit(ctx)
 		}
-		if Transient(err) || t.tx.Conn().IsClosed() {
+		if transient(err) || t.tx.Conn().IsClosed() {
 			return nil, err
 		}
 		if undo := savepoint.Rollback(ctx); undo != nil {
@@ -133,10 +133,10 @@ func (e *Engine) step(ctx context.Context, v View, physical string, p page, stri
 			return t.cp, true, err
 		}
 		if err := e.put(ctx, t, v, p, strict, singly); err != nil {
-			return t.cp, Transient(err) || t.tx.Conn().IsClosed(), err
+			return t.cp, transient(err) || t.tx.Conn().IsClosed(), err
 		}
 		if err := t.move(ctx, e.owner()); err != nil {
-			return t.cp, Transient(err) || t.tx.Conn().IsClosed(), err // a deferred constraint may fail at the commit
+			return t.cp, transient(err) || t.tx.Conn().IsClosed(), err // a deferred constraint may fail at the commit
 		}
 		return t.cp, false, nil
 	}

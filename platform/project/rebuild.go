@@ -59,7 +59,7 @@ func (e *Engine) shadow(ctx context.Context, v View) (physical string, err error
 func (w *worker) catchUp(ctx context.Context) error {
 	for {
 		more, err := w.next(ctx, buildPage)
-		if err != nil && Transient(err) && ctx.Err() == nil {
+		if err != nil && transient(err) && ctx.Err() == nil {
 			if !sleep(ctx, flushIn) {
 				return ctx.Err()
 			}
@@ -155,7 +155,7 @@ func (e *Engine) switchTo(ctx context.Context, w *worker) error {
 	}
 	err = e.swap(ctx, w, live.physical, false)
 	var failed *Failure
-	if err != nil && !errors.As(err, &failed) && !Transient(err) {
+	if err != nil && !errors.As(err, &failed) && !transient(err) {
 		err = e.swap(ctx, w, live.physical, true) // isolates the event that is to blame, if one is
 	}
 	if err != nil {

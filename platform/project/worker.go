@@ -30,6 +30,7 @@ type worker struct {
 	base    eventstore.Position // where the checkpoint was last seen
 	at      eventstore.Position // ≥ base: nothing that concerns the view lies between
 	epoch   int64
+	back    *checkpoint // the checkpoint was found before base: a crash or a restore took what followed
 	beat    time.Time
 	changed chan struct{} // closed and replaced when at or gone changes
 	gone    bool          // these are not the tables to work on any more
@@ -85,10 +86,14 @@ func (w *worker) next(ctx context.Context, limit int) (more bool, err error) {
 	return !read.End, nil
 }
 
+// place is where to go on. Only the worker itself goes back, and only here, so that no page is read from one place and put at another.
 func (w *worker) place() eventstore.Position {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.beat = time.Now()
+	if w.back != nil {
+		w.goTo(*w.back)
+	}
 	return w.at
 }
 
@@ -110,7 +115,11 @@ func (w *worker) accept(cp checkpoint) error {
 func (w *worker) adopt(cp checkpoint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.base, w.at, w.epoch = cp.at.Position, cp.at.Position, cp.epoch
+	w.goTo(cp)
+}
+
+func (w *worker) goTo(cp checkpoint) {
+	w.base, w.at, w.epoch, w.back = cp.at.Position, cp.at.Position, cp.epoch, nil
 	w.ring()
 }
 
@@ -279,29 +288,31 @@ func (e *Engine) flush(ctx context.Context, workers []*worker) error {
 		return nil
 	}
 	rows, err := e.DB.Query(ctx, `WITH want AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[]) AS u(physical, was, next, event, epoch)),
-		free AS (SELECT c.physical, w.next, w.event, c.position = w.was AND c.epoch = w.epoch AND w.next <> w.was AND c.state IN ('live', 'building') AS moves
+		free AS (SELECT c.physical, w.was, w.next, w.event, c.position = w.was AND c.epoch = w.epoch AND w.next <> w.was AND c.state IN ('live', 'building') AS moves
 			FROM project.checkpoints c JOIN want w USING (physical) FOR UPDATE OF c SKIP LOCKED)
 		UPDATE project.checkpoints c SET heartbeat = clock_timestamp(), position = CASE WHEN moves THEN f.next ELSE c.position END,
 			event = CASE WHEN moves THEN f.event ELSE c.event END, updated_at = CASE WHEN moves THEN clock_timestamp() ELSE c.updated_at END
-		FROM free f WHERE c.physical = f.physical RETURNING c.physical, c.state, c.position, moves`, physical, from, to, events, epochs)
+		FROM free f WHERE c.physical = f.physical RETURNING c.physical, c.state, c.position, c.epoch, moves, c.position < f.was`, physical, from, to, events, epochs)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var name, state string
-		var at eventstore.Position
-		var moved bool
-		if err := rows.Scan(&name, &state, &at, &moved); err != nil {
+		var cp checkpoint
+		var moved, back bool
+		if err := rows.Scan(&cp.physical, &cp.state, &cp.at.Position, &cp.epoch, &moved, &back); err != nil {
 			return err
 		}
-		w := by[name]
-		if moved {
-			w.mu.Lock()
-			w.base = max(w.base, at)
-			w.mu.Unlock()
+		w := by[cp.physical]
+		w.mu.Lock()
+		switch {
+		case moved:
+			w.base = max(w.base, cp.at.Position)
+		case back:
+			w.back = &cp
 		}
-		if w.strict != (state == Building) || !w.strict && state != Live {
+		w.mu.Unlock()
+		if w.strict != (cp.state == Building) || !w.strict && cp.state != Live {
 			w.leave()
 		}
 	}

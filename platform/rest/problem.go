@@ -36,7 +36,7 @@ func (req *request) problem(err error) *Problem {
 	if ready, ok := errors.AsType[*Problem](err); ok {
 		return ready
 	}
-	f := fault.From(err)
+	f := problem.Fault(err)
 	p := problem.Of(f)
 	p.Instance, p.TraceID = req.http.URL.Path, req.trace()
 	if p.Status == http.StatusUnauthorized {

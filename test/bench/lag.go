@@ -134,10 +134,11 @@ func (w *watcher) round(ctx context.Context, h *herd) ([]pair, error) {
 	var answers []told
 	var commands sync.WaitGroup
 	var failed error
-	start := time.Now()
+	next := time.Now()
 	ids := rand.Perm(len(h.ids))
 	for i := range n {
-		time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / commandsPerSecond)))
+		time.Sleep(time.Until(next))
+		next = next.Add(time.Duration(rand.ExpFloat64() * float64(time.Second) / commandsPerSecond)) // even gaps would fall in step with the poll
 		commands.Go(func() {
 			id := h.ids[ids[i%len(ids)]]
 			r, err := es.Handle(ctx, h.kernel, tallies, target(id, false), count{1})

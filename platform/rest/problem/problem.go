@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/bgce/archive/platform/fault"
+	"github.com/bgce/archive/platform/pgerr"
 )
 
 // The refusals of what cannot be read or does not fit.
@@ -65,6 +66,15 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	return append(append(data[:len(data)-1], ','), extra[1:]...), nil
+}
+
+// Fault finds the refusal in an error. What may go away by itself, a connection that broke, is no failure of ours: trying again helps.
+func Fault(err error) *fault.Fault {
+	f := fault.From(err)
+	if f.Kind == fault.Internal && pgerr.Transient(err) {
+		return ErrUnavailable.WithCause(err)
+	}
+	return f
 }
 
 // Of makes the problem of a fault. Of a failure of ours it says nothing but that.
