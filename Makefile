@@ -36,7 +36,7 @@ chaos: ## kill -9 everything under load and compare with the clients' ledger
 	@test/install postgres && go run ./test/chaos
 
 mutants: ## switch each mechanism off and see its test fail
-	@test/mutants
+	@test/mutants && test/install postgres && test/chaos/mutants
 
 fixture: ## dump a demo log into test/fixtures, to be read for ever
 	@test/fixture
