@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"github.com/bgce/archive/platform/eventstore"
 )
@@ -50,28 +50,35 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 	if err := j.check(); err != nil {
 		return eventstore.Result{}, err
 	}
-	select {
-	case s.writer.in <- j:
-	case <-ctx.Done():
-		return eventstore.Result{}, fmt.Errorf("%w: nothing was stored: %w", eventstore.ErrUnavailable, ctx.Err())
-	case <-s.writer.stopped:
-		return eventstore.Result{}, fmt.Errorf("%w: the store is closed", eventstore.ErrUnavailable)
+	w := s.writer
+	if ctx.Err() == nil {
+		w.join(j)
 	}
-	select {
-	case o := <-j.done:
-		return o.result, o.err
-	case <-ctx.Done():
-	case <-s.writer.stopped:
+	for {
 		select {
 		case o := <-j.done:
 			return o.result, o.err
 		default:
 		}
+		select {
+		case o := <-j.done:
+			return o.result, o.err
+		case w.lead <- struct{}{}: // nobody leads: do it, for everybody who waits
+			w.turn(ctx)
+			continue
+		case <-ctx.Done():
+		case <-w.stopped:
+			select {
+			case o := <-j.done:
+				return o.result, o.err
+			default:
+			}
+		}
+		if j.state.CompareAndSwap(queued, abandoned) || j.state.CompareAndSwap(taken, abandoned) {
+			return eventstore.Result{}, fmt.Errorf("%w: nothing was stored: %w", eventstore.ErrUnavailable, cause(ctx))
+		}
+		return eventstore.Result{}, fmt.Errorf("%w: %w", eventstore.ErrUncertain, cause(ctx))
 	}
-	if j.state.CompareAndSwap(queued, abandoned) || j.state.CompareAndSwap(taken, abandoned) {
-		return eventstore.Result{}, fmt.Errorf("%w: nothing was stored: %w", eventstore.ErrUnavailable, cause(ctx))
-	}
-	return eventstore.Result{}, fmt.Errorf("%w: %w", eventstore.ErrUncertain, cause(ctx))
 }
 
 func cause(ctx context.Context) error {
@@ -120,132 +127,139 @@ func (j *job) check() error {
 	return err
 }
 
-// appender commits what waits in groups, over one connection, one group at a time.
+// appender commits what waits in groups, over one connection, one group at a time. A caller that finds nobody leading leads, in
+// its own goroutine: alone, an append wakes nobody.
 type appender struct {
 	store   *Store
 	cfg     *pgx.ConnConfig
-	in      chan *job
-	held    []*job // came with a stream, claim or receipt that is in the group before them
-	conn    *pgx.Conn
-	sql     string
+	ctx     context.Context // ends when the store closes
+	lead    chan struct{}   // held by the leader; of capacity 1
 	stopped chan struct{}
+
+	mu      sync.Mutex
+	waiting []*job // each is a blocked caller
+
+	// The leader's.
+	conn  *pgx.Conn
+	out   batch
+	alone bool // the last group had one member: nobody is on his way back
 }
 
-func newAppender(s *Store, cfg *pgx.ConnConfig) *appender {
+const (
+	statementTime = 15 * time.Second // for a group's answer: a dead socket fails the statement itself
+	hurry         = 2 * time.Second  // a caller with less time does not lead: its group would be cut off with it
+)
+
+func newAppender(ctx context.Context, s *Store, cfg *pgx.ConnConfig) *appender {
 	bound(cfg.RuntimeParams, "archive log appender", "10s")
 	// The statements of log.append are planned once and for all sizes of the log: by index.
 	maps.Copy(cfg.RuntimeParams, map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
-	sql := "SELECT * FROM " + s.opts.Schema + ".append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"
-	return &appender{store: s, cfg: cfg, in: make(chan *job, 4*s.opts.BatchCount), sql: sql, stopped: make(chan struct{})}
+	return &appender{store: s, cfg: cfg, ctx: ctx, lead: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
-func (a *appender) run(ctx context.Context) {
-	defer a.close()
-	for {
-		group := a.gather(ctx)
-		if group == nil {
-			return
+func (a *appender) join(jobs ...*job) {
+	a.mu.Lock()
+	a.waiting = append(a.waiting, jobs...)
+	a.mu.Unlock()
+}
+
+// turn commits one group. Trouble is left to a goroutine, which leads until it is over: the caller can go when its time is up.
+func (a *appender) turn(ctx context.Context) {
+	leading := true
+	defer func() {
+		if leading {
+			<-a.lead
 		}
-		a.commit(ctx, group)
+	}()
+	group := a.gather()
+	end := time.Now().Add(statementTime)
+	if mine, bounded := ctx.Deadline(); bounded && mine.Before(end) {
+		end = mine
 	}
+	sent := time.Until(end) > hurry
+	if sent && a.attempt(group, end, false) {
+		return
+	}
+	leading = false
+	go func() {
+		defer func() { <-a.lead }()
+		a.commit(group, sent)
+	}()
 }
 
-// close answers everybody who came too late.
+// close waits for the leader, then answers everybody who came too late.
 func (a *appender) close() {
+	select {
+	case a.lead <- struct{}{}: // for ever
+	case <-a.stopped:
+		return
+	}
 	close(a.stopped)
 	if a.conn != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = a.conn.Close(ctx)
 	}
-	for {
-		select {
-		case j := <-a.in:
-			j.done <- outcome{err: fmt.Errorf("%w: the store is closing, nothing was stored", eventstore.ErrUnavailable)}
-		default:
-			return
-		}
-	}
 }
 
-// gather waits for the first job and takes along what arrives while the machine lets others run: callers just answered are
-// often back at once. Alone, a caller is not kept waiting. Nil means the store is closing.
-func (a *appender) gather(ctx context.Context) []*job {
-	g := newGroup(&a.store.opts)
-	waiting := a.held
-	a.held = nil
-	for _, j := range waiting {
-		a.place(g, j)
-	}
-	if len(g.jobs) == 0 {
-		select {
-		case j := <-a.in:
-			a.place(g, j)
-		case <-ctx.Done():
-			return nil
-		}
-	}
+// gather takes what waits and what arrives while the machine lets others run: callers just answered are often back at once. Alone,
+// a caller is not kept waiting. Who touches what a member touches waits for the next group, and so does who comes after him.
+func (a *appender) gather() []*job {
+	g := group{opts: &a.store.opts}
+	var held []*job
 	start := time.Now()
-	for idle := 0; idle < 2 && !g.full(); {
-		if a.drain(g) {
-			idle = 0
-		} else {
-			idle++
+	for idle := 0; idle < 2; {
+		a.mu.Lock()
+		arrived := a.waiting
+		a.waiting = nil
+		a.mu.Unlock()
+		for _, j := range arrived {
+			switch {
+			case g.full() || !g.fits(j):
+				held = append(held, j)
+				g.bar(j)
+			case j.ctx.Err() == nil && j.state.CompareAndSwap(queued, taken): // else its caller answers himself
+				g.add(j)
+			}
 		}
-		runtime.Gosched()
-		if time.Since(start) > a.store.opts.Patience {
+		if idle++; len(arrived) > 0 {
+			idle = 0
+		}
+		if alone := a.alone && len(g.jobs) == 1; alone || g.full() || time.Since(start) > a.store.opts.Patience {
 			break
 		}
+		runtime.Gosched()
 	}
-	if len(g.jobs) == 0 {
-		return []*job{} // all had left
+	a.alone = len(g.jobs) == 1
+	if len(held) > 0 {
+		a.mu.Lock()
+		a.waiting = append(held, a.waiting...)
+		a.mu.Unlock()
 	}
 	return g.jobs
 }
 
-func (a *appender) drain(g *group) (some bool) {
-	for !g.full() {
-		select {
-		case j := <-a.in:
-			a.place(g, j)
-			some = true
-		default:
-			return some
-		}
-	}
-	return some
-}
-
-// place puts a job into the group, or holds it for the next one.
-func (a *appender) place(g *group, j *job) {
-	switch {
-	case !g.fits(j):
-		a.held = append(a.held, j)
-		g.bar(j) // nobody may overtake it on what it touches
-	case j.state.CompareAndSwap(queued, taken):
-		g.add(j)
-	}
-}
-
 // commit answers every job of a group. A group that the server refuses as a whole is split until the offender stands alone.
-func (a *appender) commit(ctx context.Context, group []*job) {
-	resent := false
+func (a *appender) commit(group []*job, resent bool) {
 	for pause := 5 * time.Millisecond; len(group) > 0; pause = min(2*pause, 250*time.Millisecond) {
-		if a.attempt(ctx, group, resent) {
+		if a.attempt(group, time.Now().Add(statementTime), resent) {
 			return
 		}
 		resent = true
 		select {
 		case <-time.After(pause):
-		case <-ctx.Done():
+		case <-a.ctx.Done():
 		}
-		group = a.withoutExpired(ctx, group)
+		group = a.withoutExpired(group)
 	}
 }
 
 // attempt sends a group once. False means: unknown or passing trouble, send the same again (event ids make that safe).
-func (a *appender) attempt(ctx context.Context, group []*job, resent bool) bool {
-	conn, err := a.connection(ctx)
+func (a *appender) attempt(group []*job, end time.Time, resent bool) bool {
+	if len(group) == 0 {
+		return true
+	}
+	conn, err := a.connection()
 	if err != nil {
 		a.store.opts.Log.Warn("the log's appender cannot connect", "error", err)
 		return false
@@ -259,46 +273,45 @@ func (a *appender) attempt(ctx context.Context, group []*job, resent bool) bool 
 	if len(live) == 0 {
 		return true
 	}
-	batch := pack(live, a.store.opts.ReceiptTTL)
-	// The statement goes on when the store closes: a group in flight is worth its answer. It is bounded by the socket, since a
-	// context that can end costs the driver a goroutine per statement.
-	call := context.WithoutCancel(ctx)
-	_ = conn.PgConn().Conn().SetDeadline(time.Now().Add(15 * time.Second)) // a dead socket fails the statement itself
-	var v verdict
-	err = conn.QueryRow(call, a.sql, append(batch.args(), resent)...).Scan(&v.base, &v.recorded, &v.known, &v.failures)
+	// The statement goes on when its callers leave or the store closes: a group in flight is worth its answer. It is bounded by the
+	// socket, since a context that can end costs the driver a goroutine per statement.
+	_ = conn.PgConn().Conn().SetDeadline(end)
+	v, err := a.out.send(conn, live, a.store.opts.ReceiptTTL, resent)
 	if err == nil {
-		a.store.settle(live, &v)
+		a.store.settle(live, v)
 		return true
 	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) || connectionLost(pg) {
 		a.store.opts.Log.Warn("the log's appender lost its connection; repeating the group", "appends", len(live), "error", err)
-		_ = conn.Close(call)
-		a.conn = nil
+		a.hangUp()
 		return false
 	}
 	if pg.Code == uniqueViolation && !resent {
-		return a.attempt(ctx, live, true) // an event id is in the log already: let it be looked up
+		return a.attempt(live, end, true) // an event id or a stream is in the log already: let them be looked up
 	}
-	return a.refused(ctx, live, pg)
+	return a.refused(live, pg, resent)
 }
 
 const uniqueViolation = "23505"
 
 // refused handles a server that said no and rolled back.
-func (a *appender) refused(ctx context.Context, group []*job, pg *pgconn.PgError) bool {
+func (a *appender) refused(group []*job, pg *pgconn.PgError, resent bool) bool {
 	switch pg.Code {
 	case "55P03", "57014", "40001", "40P01": // lock or statement timeout, serialization, deadlock: try again
 		a.store.opts.Log.Warn("the log is held up; repeating the group", "code", pg.Code, "appends", len(group))
 		return false
 	case "0A000", "26000": // a prepared statement outlived a schema change
-		a.conn = nil
+		a.hangUp()
 		return false
+	}
+	if len(group) > 1 && !resent {
+		return false // taking the group apart may take longer than the leader has
 	}
 	if len(group) > 1 {
 		half := len(group) / 2
-		a.commit(ctx, group[:half])
-		a.commit(ctx, group[half:])
+		a.commit(group[:half], true)
+		a.commit(group[half:], true)
 		return true
 	}
 	err := fmt.Errorf("%w: %s (%s)", eventstore.ErrInvalid, pg.Message, pg.Code)
@@ -310,32 +323,39 @@ func (a *appender) refused(ctx context.Context, group []*job, pg *pgconn.PgError
 }
 
 // withoutExpired drops jobs whose callers have gone; when the store closes, all.
-func (a *appender) withoutExpired(ctx context.Context, group []*job) []*job {
+func (a *appender) withoutExpired(group []*job) []*job {
 	live := group[:0:0]
 	for _, j := range group {
 		switch {
-		case j.ctx.Err() != nil: // its caller has its answer
-		case ctx.Err() != nil && j.state.Load() == sent:
-			j.done <- outcome{err: eventstore.ErrUncertain}
-		case ctx.Err() != nil:
-			j.done <- outcome{err: eventstore.ErrUnavailable}
-		default:
+		case j.ctx.Err() == nil && a.ctx.Err() == nil:
 			live = append(live, j)
+		case j.state.Load() == sent:
+			j.done <- outcome{err: fmt.Errorf("%w: %w", eventstore.ErrUncertain, cause(j.ctx))}
+		default:
+			j.done <- outcome{err: fmt.Errorf("%w: nothing was stored: %w", eventstore.ErrUnavailable, cause(j.ctx))}
 		}
 	}
 	return live
 }
 
-func (a *appender) connection(ctx context.Context) (*pgx.Conn, error) {
+func (a *appender) connection() (*pgx.Conn, error) {
 	if a.conn != nil && !a.conn.IsClosed() {
 		return a.conn, nil
 	}
-	call, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(a.ctx, 3*time.Second)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(call, a.cfg)
+	conn, err := pgx.ConnectConfig(ctx, a.cfg)
 	if err == nil {
-		pgxuuid.Register(conn.TypeMap())
+		_, err = conn.Prepare(ctx, statement, "SELECT * FROM "+a.store.opts.Schema+call)
 	}
 	a.conn = conn
 	return conn, err
+}
+
+// hangUp leaves a connection nobody can rely on.
+func (a *appender) hangUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = a.conn.Close(ctx)
+	a.conn = nil
 }

@@ -2,50 +2,43 @@ package postgres
 
 import (
 	"fmt"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/bgce/archive/platform/eventstore"
 )
 
 // group is what one call of log.append commits. Its members share nothing but reads, so that each is judged alone.
 type group struct {
-	opts   *Options
-	jobs   []*job
-	bytes  int
-	writes map[any]bool // streams, claims, receipts and event ids that a member (or one held back) changes
-	reads  map[any]bool // streams and claims that a member only checks
+	opts    *Options
+	jobs    []*job
+	bytes   int
+	marks   int          // of jobs, how many stand in touched: none while there is but one
+	touched map[key]bool // streams, claims and receipts: true if a member (or one held back) changes it, false if only checks
 }
 
-func newGroup(o *Options) *group {
-	return &group{opts: o, writes: map[any]bool{}, reads: map[any]bool{}}
+// key is a stream, a claim or a receipt, by its kind.
+type key struct {
+	kind     byte
+	category string
+	id       [32]byte
 }
 
-type (
-	claimKey   eventstore.Hash
-	receiptKey eventstore.Hash
-)
-
-// touches calls back for everything an append depends on, until one says no.
-func (j *job) touches(each func(key any, changes bool) bool) bool {
+// touches calls back for everything an append depends on, until one says no. Event ids are left to the unique index: no caller uses
+// one twice but by mistake.
+func (j *job) touches(each func(k key, changes bool) bool) bool {
 	for _, w := range j.Writes {
-		if !each(w.Stream, len(w.Events) > 0) {
+		k := key{kind: 's', category: w.Stream.Category}
+		copy(k.id[:], w.Stream.ID[:])
+		if !each(k, len(w.Events) > 0) {
 			return false
-		}
-		for i := range w.Events {
-			if !each(w.Events[i].ID, true) {
-				return false
-			}
 		}
 	}
 	for i := range j.claims {
-		if c := &j.claims[i]; !each(claimKey(c.key), c.need != needHeld || c.final != keep) {
+		if c := &j.claims[i]; !each(key{kind: 'c', id: c.key}, c.need != needHeld || c.final != keep) {
 			return false
 		}
 	}
 	for i := range j.Receipts {
-		if !each(receiptKey(j.Receipts[i].Key), true) {
+		if !each(key{kind: 'r', id: j.Receipts[i].Key}, true) {
 			return false
 		}
 	}
@@ -53,25 +46,33 @@ func (j *job) touches(each func(key any, changes bool) bool) bool {
 }
 
 func (g *group) fits(j *job) bool {
+	if len(g.jobs) == 0 && g.touched == nil {
+		return true
+	}
 	if len(g.jobs) > 0 && g.bytes+j.bytes > g.opts.BatchBytes {
 		return false
 	}
-	return j.touches(func(key any, changes bool) bool { return !g.writes[key] && !(changes && g.reads[key]) })
+	for ; g.marks < len(g.jobs); g.marks++ {
+		g.bar(g.jobs[g.marks])
+	}
+	return j.touches(func(k key, changes bool) bool {
+		changed, known := g.touched[k]
+		return !known || !changed && !changes
+	})
 }
 
+// bar keeps later jobs from what a job touches.
 func (g *group) bar(j *job) {
-	j.touches(func(key any, changes bool) bool {
-		if changes {
-			g.writes[key] = true
-		} else {
-			g.reads[key] = true
-		}
+	if g.touched == nil {
+		g.touched = map[key]bool{}
+	}
+	j.touches(func(k key, changes bool) bool {
+		g.touched[k] = g.touched[k] || changes
 		return true
 	})
 }
 
 func (g *group) add(j *job) {
-	g.bar(j)
 	g.jobs = append(g.jobs, j)
 	g.bytes += j.bytes
 }
@@ -151,76 +152,4 @@ func netClaims(ops []eventstore.Claim) ([]netClaim, error) {
 		}
 	}
 	return net, nil
-}
-
-// batch is the arguments of log.append; schema.sql says how rows lie in them.
-type batch struct {
-	wInt      []int32
-	wCategory []string
-	wStream   []uuid.UUID
-	eInt      []int32
-	eUUID     []uuid.UUID
-	eText     []string
-	eAt       []time.Time
-	eBytes    [][]byte
-	cInt      []int32
-	cKey      [][]byte
-	cText     []string
-	rInt      []int32
-	rBytes    [][]byte
-	rPosition []int64
-	ttl       time.Duration
-	hAppend   []int32
-	hHash     [][]byte
-}
-
-func (b *batch) args() []any {
-	return []any{
-		b.wInt, b.wCategory, b.wStream, b.eInt, b.eUUID, b.eText, b.eAt, b.eBytes,
-		b.cInt, b.cKey, b.cText, b.rInt, b.rBytes, b.rPosition, b.ttl, b.hAppend, b.hHash,
-	}
-}
-
-func pack(jobs []*job, ttl time.Duration) *batch {
-	b := &batch{ttl: ttl}
-	for i, j := range jobs {
-		n, before := int32(i+1), len(b.eAt)
-		for _, w := range j.Writes {
-			b.wInt = append(b.wInt, n, int32(w.Expect))
-			b.wCategory, b.wStream = append(b.wCategory, w.Stream.Category), append(b.wStream, w.Stream.ID)
-			for k := range w.Events {
-				b.event(n, int32(k+1), int32(before+j.events-len(b.eAt)-1), &w.Events[k])
-			}
-		}
-		for _, c := range j.claims {
-			b.cInt = append(b.cInt, n, int32(c.item), int32(c.need), int32(c.final))
-			b.cKey = append(b.cKey, c.key[:])
-			b.cText = append(b.cText, c.taker, c.freed, c.holder)
-		}
-		for k := range j.Receipts {
-			b.receipt(n, int32(k), before, &j.Receipts[k])
-		}
-	}
-	return b
-}
-
-func (b *batch) event(n, nth, left int32, e *eventstore.Event) {
-	b.eInt = append(b.eInt, n, int32(len(b.wStream)), nth, left, int32(e.Schema))
-	b.eUUID = append(b.eUUID, e.ID, e.Tenant, e.Correlation, e.Causation)
-	b.eText = append(b.eText, e.Type, e.Actor)
-	b.eAt = append(b.eAt, e.At)
-	b.eBytes = append(b.eBytes, e.Data, e.Meta)
-	for i := range e.Contents {
-		b.hAppend, b.hHash = append(b.hAppend, n), append(b.hHash, e.Contents[i][:])
-	}
-}
-
-func (b *batch) receipt(n, item int32, before int, r *eventstore.Receipt) {
-	event := int32(0)
-	if r.After > 0 {
-		event = int32(before + r.After)
-	}
-	position, _ := number(r.Position) // a position of another log stands as 0
-	b.rInt, b.rPosition = append(b.rInt, n, item, event), append(b.rPosition, position)
-	b.rBytes = append(b.rBytes, r.Key[:], r.Fingerprint[:], append([]byte{}, r.Answer...))
 }

@@ -76,7 +76,7 @@ CREATE OR REPLACE FUNCTION {log}.append(
 	e_int int[], e_uuid uuid[], e_text text[], e_at timestamptz[], e_bytes bytea[],
 	c_int int[], c_key bytea[], c_text text[],
 	r_int int[], r_bytes bytea[], r_position bigint[], r_ttl interval,
-	h_append int[], h_hash bytea[], resent bool,
+	h_append int[], h_hash bytea[], look bool, resent bool,
 	OUT base bigint, OUT recorded timestamptz, OUT known int[], OUT failures jsonb
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -91,14 +91,13 @@ DECLARE
 	n        int := 0;
 	r        record;
 BEGIN
-	PERFORM pg_advisory_xact_lock({lock});
-	SELECT e.position, e.recorded_at,
-		ARRAY(SELECT coalesce((SELECT e.version FROM {log}.events e WHERE e.stream = w_stream[i] AND e.category = w_category[i] ORDER BY e.version DESC LIMIT 1), 0)
-			FROM generate_series(1, writes) i)
-	INTO base, recorded, known
-	FROM {log}.events e ORDER BY e.position DESC LIMIT 1;
-	IF base IS NULL THEN -- the log is empty
-		base := 0;
+	n := length(pg_advisory_xact_lock({lock})::text); -- an assignment, since it is cheaper than a query; its length is 0
+	SELECT e.position, e.recorded_at INTO base, recorded FROM {log}.events e ORDER BY e.position DESC LIMIT 1;
+	base := coalesce(base, 0); -- the log is empty
+	IF look THEN
+		known := ARRAY(SELECT coalesce((SELECT e.version FROM {log}.events e WHERE e.stream = w_stream[i] AND e.category = w_category[i] ORDER BY e.version DESC LIMIT 1), 0)
+			FROM generate_series(1, writes) i);
+	ELSE -- every write begins its stream: if one is there, the unique index says so
 		known := array_fill(0, ARRAY[writes]);
 	END IF;
 	recorded := greatest(clock_timestamp(), recorded);
@@ -113,12 +112,14 @@ BEGIN
 		END LOOP;
 	END IF;
 
-	FOR i IN 1 .. writes LOOP
-		IF w_int[2*i] >= 0 AND known[i] <> w_int[2*i] OR w_int[2*i] = -2 AND known[i] = 0 THEN
-			bad := bad || w_int[2*i-1];
-			failures := coalesce(failures, '[]') || jsonb_build_object('append', w_int[2*i-1], 'what', 4, 'item', i, 'number', known[i]);
-		END IF;
-	END LOOP;
+	IF look THEN
+		FOR i IN 1 .. writes LOOP
+			IF w_int[2*i] >= 0 AND known[i] <> w_int[2*i] OR w_int[2*i] = -2 AND known[i] = 0 THEN
+				bad := bad || w_int[2*i-1];
+				failures := coalesce(failures, '[]') || jsonb_build_object('append', w_int[2*i-1], 'what', 4, 'item', i, 'number', known[i]);
+			END IF;
+		END LOOP;
+	END IF;
 
 	IF claims > 0 THEN
 		FOR r IN
@@ -139,7 +140,8 @@ BEGIN
 		UPDATE {log}.contents c SET pinned = true FROM generate_series(1, contents) i WHERE c.hash = h_hash[i] AND NOT c.pinned AND h_append[i] <> ALL (bad);
 	END IF;
 
-	-- Ids are looked up only when a repeat is likely: who sends one unasked meets the unique index and comes back with resent.
+	-- Ids are looked up only when a repeat is likely: who sends one unasked meets the unique index and comes back with resent, and so
+	-- does who begins a stream that is there (look is false when all writes begin theirs).
 	IF resent OR failures IS NOT NULL THEN
 		FOR r IN
 			SELECT e_int[5*i-4] AS append, i AS item, x.position AS number, x.recorded_at AS at,

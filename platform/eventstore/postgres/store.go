@@ -112,8 +112,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	s.writer = newAppender(s, cfg.ConnConfig.Copy())
-	s.finished.Go(func() { s.writer.run(run) })
+	s.writer = newAppender(run, s, cfg.ConnConfig.Copy())
 	s.finished.Go(func() { s.watch(run) })
 	return s, nil
 }
@@ -121,6 +120,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 // Close lets appends in flight finish, then frees all connections.
 func (s *Store) Close() {
 	s.stop()
+	s.writer.close()
 	s.finished.Wait()
 	s.pool.Close()
 }

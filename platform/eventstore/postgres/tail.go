@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/bgce/archive/platform/eventstore"
@@ -11,11 +10,11 @@ import (
 // tail is the newest stretch of the log in memory, without holes (positions are dense), and the doorbell of followers.
 type tail struct {
 	mu      sync.RWMutex
-	events  []eventstore.Recorded // of positions first … first+len-1
-	first   int64
-	head    int64 // the newest position this process knows of
-	keep    int
+	ring    []eventstore.Recorded // position p stands at p % len
+	first   int64                 // of the oldest event held
+	next    int64                 // behind the newest
 	bytes   int
+	head    int64         // the newest position this process knows of
 	bell    chan struct{} // closed and replaced when head moves
 	waiters int
 }
@@ -23,16 +22,20 @@ type tail struct {
 // tailBytes bounds the memory of the tail, however large its events are.
 const tailBytes = 32 << 20
 
-func (t *tail) init(keep int) { t.keep, t.bell = keep, make(chan struct{}) }
+func (t *tail) init(keep int) {
+	t.ring, t.bell = make([]eventstore.Recorded, keep), make(chan struct{})
+}
+
+func (t *tail) at(position int64) *eventstore.Recorded { return &t.ring[position%int64(len(t.ring))] }
 
 // advance moves the known head; it reports whether that was news.
 func (t *tail) advance(head int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ring(head)
+	return t.rings(head)
 }
 
-func (t *tail) ring(head int64) bool {
+func (t *tail) rings(head int64) bool {
 	if head <= t.head {
 		return false
 	}
@@ -44,44 +47,33 @@ func (t *tail) ring(head int64) bool {
 
 // add takes what this process has just committed; behind a foreign append the tail starts anew.
 func (t *tail) add(first int64, events []eventstore.Recorded) {
-	if len(events) == 0 {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if next := t.first + int64(len(t.events)); first != next {
-		if first < next {
-			return
+	if len(events) == 0 || first < t.next {
+		return
+	}
+	if first > t.next {
+		for t.first < t.next {
+			t.drop()
 		}
-		t.events, t.first, t.bytes = t.events[:0:0], first, 0
+		t.first, t.next = first, first
 	}
-	t.events = append(t.events, events...)
 	for i := range events {
+		for t.next-t.first == int64(len(t.ring)) || t.bytes > tailBytes {
+			t.drop()
+		}
+		*t.at(t.next) = events[i]
 		t.bytes += len(events[i].Data)
+		t.next++
 	}
-	t.trim()
-	t.ring(first + int64(len(events)) - 1)
+	t.rings(t.next - 1)
 }
 
-// trim halves the tail when it has grown over its bounds, so that the copying is rare.
-func (t *tail) trim() {
-	drop := 0
-	if len(t.events) > 2*t.keep {
-		drop = len(t.events) - t.keep
-	}
-	for _, e := range t.events[:drop] {
-		t.bytes -= len(e.Data)
-	}
-	if t.bytes > tailBytes {
-		for t.bytes > tailBytes/2 {
-			t.bytes -= len(t.events[drop].Data)
-			drop++
-		}
-	}
-	if drop > 0 {
-		t.first += int64(drop)
-		t.events = slices.Clone(t.events[drop:]) // readers keep the old array
-	}
+func (t *tail) drop() {
+	oldest := t.at(t.first)
+	t.bytes -= len(oldest.Data)
+	*oldest = eventstore.Recorded{}
+	t.first++
 }
 
 // after gives up to limit events behind a position, none if the tail does not hold that place or has nothing newer: whether others
@@ -89,11 +81,14 @@ func (t *tail) trim() {
 func (t *tail) after(from int64, limit int) []eventstore.Recorded {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if from+1 < t.first || from+1 >= t.first+int64(len(t.events)) {
+	if from+1 < t.first || from+1 >= t.next {
 		return nil
 	}
-	rest := t.events[from+1-t.first:]
-	return rest[:min(limit, len(rest))]
+	events := make([]eventstore.Recorded, min(int64(limit), t.next-from-1))
+	for i := range events {
+		events[i] = *t.at(from + 1 + int64(i))
+	}
+	return events
 }
 
 func (t *tail) waiting() bool {
