@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -91,7 +92,7 @@ func (s *storage) connect(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.db, err = a.pool(ctx, s.dsn, "archive", 32); err != nil {
+	if s.db, err = a.pool(ctx, s.dsn, "archive", max(8, 4*int32(runtime.NumCPU()))); err != nil {
 		return err
 	}
 	s.onClose(s.db.Close)

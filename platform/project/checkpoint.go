@@ -117,10 +117,10 @@ func (t *turn) write(ctx context.Context) error {
 		event = &t.cp.at.Event
 	}
 	tag, err := t.tx.Exec(ctx, `UPDATE project.checkpoints SET log = $2, position = $3, event = $4, applied = $5, digest = $6,
-		discarded = $7, discarded_digest = $8, epoch = $9, owner = $10, heartbeat = clock_timestamp(), updated_at = clock_timestamp()
-		WHERE physical = $1 AND position = $11 AND epoch = $12`,
+		discarded = $7, discarded_digest = $8, epoch = $9, owner = $10, quarantined = $11,
+		heartbeat = clock_timestamp(), updated_at = clock_timestamp() WHERE physical = $1 AND position = $12 AND epoch = $13`,
 		t.cp.physical, t.cp.at.Log, t.cp.at.Position, event, t.cp.applied.Count, t.cp.applied.Digest[:],
-		t.cp.discarded.Count, t.cp.discarded.Digest[:], t.cp.epoch, t.cp.owner, t.was.at.Position, t.was.epoch)
+		t.cp.discarded.Count, t.cp.discarded.Digest[:], t.cp.epoch, t.cp.owner, len(t.held), t.was.at.Position, t.was.epoch)
 	if err == nil && tag.RowsAffected() != 1 {
 		err = fmt.Errorf("project: the checkpoint of %s moved although it was locked", t.cp.physical)
 	}

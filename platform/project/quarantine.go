@@ -156,6 +156,7 @@ func (e *Engine) held(ctx context.Context, t *turn, v View, s eventstore.Stream)
 }
 
 func (t *turn) free(ctx context.Context, s eventstore.Stream) error {
+	delete(t.held, s)
 	_, err := t.tx.Exec(ctx, `DELETE FROM project.quarantine WHERE physical = $1 AND category = $2 AND stream = $3`, t.cp.physical, s.Category, s.ID)
 	return err
 }

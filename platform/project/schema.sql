@@ -76,3 +76,8 @@ CREATE OR REPLACE VIEW project.views_live AS
 SELECT v.name, v.physical, c.log, c.position, c.state,
 	(SELECT count(*) FROM project.quarantine q WHERE q.physical = v.physical) AS quarantined
 FROM project.views v JOIN project.checkpoints c USING (physical);
+
+-- The streams set aside are counted where the read side looks in any case.
+ALTER TABLE project.checkpoints ADD COLUMN IF NOT EXISTS quarantined bigint NOT NULL DEFAULT 0;
+UPDATE project.checkpoints c SET quarantined = q.streams FROM (SELECT physical, count(*) AS streams FROM project.quarantine GROUP BY physical) q
+WHERE c.physical = q.physical AND c.quarantined <> q.streams;

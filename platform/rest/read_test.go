@@ -150,10 +150,12 @@ func TestASwitchedView(t *testing.T) {
 	s.Exec(`CREATE SCHEMA next; CREATE TABLE next.berths AS SELECT tenant, id, 7 AS version, 'next' AS name, owner, at FROM harbour_berths_v1.berths`)
 	s.Exec(`INSERT INTO project.checkpoints (physical, view, version, state, log, position) SELECT 'next', view, 2, 'live', log, position FROM project.checkpoints WHERE view = 'harbour.berths'`)
 	s.Exec(`UPDATE project.views SET physical = 'next', version = 2 WHERE name = 'harbour.berths'`)
+	s.Exec(`UPDATE project.checkpoints SET state = 'kept' WHERE physical = 'harbour_berths_v1'`)
 	if a := s.Do(t, apitest.Case{Do: read.Do}); a.JSON(t)["name"] != "next" || a.Header.Get("ETag") != `"7"` {
 		t.Errorf("after the switch: %s", a.Body)
 	}
 	s.Exec(`UPDATE project.views SET physical = 'harbour_berths_v1', version = 1 WHERE name = 'harbour.berths'`)
+	s.Exec(`UPDATE project.checkpoints SET state = 'live' WHERE physical = 'harbour_berths_v1'`)
 	s.Exec(`DROP SCHEMA next CASCADE`)
 	if a := s.Do(t, apitest.Case{Do: read.Do}); a.Status != 200 || a.JSON(t)["name"] != "north" {
 		t.Errorf("after the way back: %s", a.Body)
@@ -169,6 +171,7 @@ func TestQuarantine(t *testing.T) {
 	}
 	s.Exec(`INSERT INTO project.quarantine (physical, category, stream, tenant, position, event, type, error)
 		SELECT physical, 'harbour.berth', $1, $2, position, $1, 'harbour.berth.moved', 'x' FROM project.views_live WHERE name = 'harbour.berths'`, id, apitest.Acme)
+	s.Exec(`UPDATE project.checkpoints SET quarantined = 1 WHERE view = 'harbour.berths'`)
 	if a := s.Do(t, apitest.Case{Do: "GET /api/v1/berths/" + id}); a.Status != 503 || a.Code() != "rest.view_quarantined" {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -33,7 +34,6 @@ import (
 
 const (
 	password = "only for this benchmark"
-	poolSize = 32
 )
 
 // part is what a child process serves: this program started again, so that client and server share no runtime.
@@ -128,7 +128,7 @@ func serve(ctx context.Context, config string) error {
 
 // ours is `archive serve` without its private PostgreSQL, and without limits on how many requests one account may send.
 func (p part) ours(ctx context.Context, l net.Listener) error {
-	db, err := pool(ctx, p.DSN, poolSize)
+	db, err := pool(ctx, p.DSN, max(8, 4*runtime.NumCPU()))
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package live reads the tables that are live now: a query and the registry rows that say where its views lie travel in one round trip.
+// Package live reads the tables that are live now: a query brings the checkpoints of the tables it reads along, of the same snapshot.
 package live
 
 import (
@@ -17,27 +17,26 @@ import (
 // ErrNotBuilt says that a view has no live table yet: it is behind, not empty.
 var ErrNotBuilt = errors.New("live: this view has not been built yet")
 
-// State is what the registry says of a view at the moment it was read.
+// State is what a view's checkpoint says at the moment it was read.
 type State struct {
 	Name        string
-	Physical    string // schema of the live tables
+	Physical    string // schema of the tables
 	Log         string
 	Position    eventstore.Position
-	State       string
 	Quarantined int64 // streams set aside
+	live        bool  // readers see these tables
 }
 
 // Reach reports whether the view has passed a position of a log.
-func (s State) Reach(log string, p eventstore.Position) bool { return s.Log == log && s.Position >= p }
+func (s *State) Reach(log string, p eventstore.Position) bool {
+	return s.Log == log && s.Position >= p
+}
 
-// Views reads views of one database. Physical names are remembered and confirmed by every query.
+// Views reads views of one database. Physical names are remembered until a query finds their tables switched or gone.
 type Views struct {
 	DB    *pgxpool.Pool
 	known sync.Map // view name → physical schema; as many as there are views
 }
-
-// registrySQL reads one row: by equality it costs a sixth of what ANY does.
-const registrySQL = `SELECT name, physical, log, position, state, quarantined FROM project.views_live WHERE name = $1`
 
 // attempts bounds how often a query follows views that are switched while it runs.
 const attempts = 3
@@ -57,94 +56,57 @@ func (v *Views) Query(ctx context.Context, names []string, sql SQL, args []any, 
 	return err
 }
 
-// States reads the registry rows alone.
-func (v *Views) States(ctx context.Context, names []string) ([]State, error) {
-	var batch pgx.Batch
-	for _, name := range names {
-		batch.Queue(registrySQL, name)
-	}
-	results := v.DB.SendBatch(ctx, &batch)
-	defer results.Close()
-	return v.collect(results, names)
-}
-
 func (v *Views) try(ctx context.Context, names []string, sql SQL, args []any, see func([]State) error, scan func(pgx.Rows) error) (moved bool, err error) {
-	if err := v.learn(ctx, names); err != nil {
-		return false, err
-	}
-	var batch pgx.Batch
-	used := make([]string, len(names))
+	states := make([]State, len(names))
 	for i, name := range names {
-		p, _ := v.known.Load(name)
-		if used[i], _ = p.(string); used[i] == "" {
-			return true, ErrNotBuilt
+		states[i].Name = name
+		if states[i].Physical, err = v.place(ctx, name); err != nil {
+			return false, err
 		}
-		batch.Queue(registrySQL, name)
 	}
-	batch.Queue(sql(func(view string) string { return used[slices.Index(names, view)] + "." + table(view) }), args...)
-	results := v.DB.SendBatch(ctx, &batch)
-	defer results.Close()
-	states, err := v.collect(results, names)
+	query := sql(func(view string) string {
+		i := slices.IndexFunc(states, func(s State) bool { return s.Name == view })
+		return states[i].Physical + "." + table(view)
+	})
+	rows, err := v.DB.Query(ctx, statement(states, query), args...)
 	if err != nil {
 		return v.gone(err, names)
 	}
-	for i, s := range states {
-		if s.Physical != used[i] {
-			return true, ErrNotBuilt
-		}
+	defer rows.Close()
+	f, err := first(rows, states)
+	if err != nil {
+		return v.gone(err, names)
 	}
 	if see != nil {
 		if err := see(states); err != nil {
 			return false, err
 		}
 	}
-	rows, err := results.Query()
-	if err != nil {
-		return v.gone(err, names)
-	}
-	defer rows.Close()
-	if err := scan(rows); err != nil {
+	if err := scan(f); err != nil {
 		return v.gone(err, names)
 	}
 	rows.Close()
 	return v.gone(rows.Err(), names)
 }
 
-// learn reads the places of views not met before.
-func (v *Views) learn(ctx context.Context, names []string) error {
-	for _, name := range names {
-		if _, ok := v.known.Load(name); !ok {
-			_, err := v.States(ctx, names)
-			return err
-		}
+// place is the schema of a view's live tables.
+func (v *Views) place(ctx context.Context, name string) (string, error) {
+	if known, ok := v.known.Load(name); ok {
+		return known.(string), nil
 	}
-	return nil
+	var physical string
+	err := v.DB.QueryRow(ctx, `SELECT physical FROM project.views WHERE name = $1`, name).Scan(&physical)
+	if err != nil {
+		return "", missing(err)
+	}
+	v.known.Store(name, physical)
+	return physical, nil
 }
 
-// collect reads the answers to one registry statement a name, and remembers where the views are.
-func (v *Views) collect(results pgx.BatchResults, names []string) ([]State, error) {
-	states := make([]State, len(names))
-	for i, name := range names {
-		s := &states[i]
-		err := results.QueryRow().Scan(&s.Name, &s.Physical, &s.Log, &s.Position, &s.State, &s.Quarantined)
-		if errors.Is(err, pgx.ErrNoRows) {
-			v.known.Delete(name)
-			return nil, ErrNotBuilt
-		}
-		if err != nil {
-			return nil, missing(err)
-		}
-		if known, ok := v.known.Load(name); !ok || known != s.Physical {
-			v.known.Store(name, s.Physical)
-		}
-	}
-	return states, nil
-}
-
-// gone reports whether a failure means that a live table was dropped under the query, so that it is worth another look.
+// gone reports whether a failure means that a live table was switched or dropped under the query, so that it is worth another look.
 func (v *Views) gone(err error, names []string) (bool, error) {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000") {
+	if errors.Is(err, ErrNotBuilt) || errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000") {
 		for _, name := range names {
 			v.known.Delete(name)
 		}
@@ -155,7 +117,7 @@ func (v *Views) gone(err error, names []string) (bool, error) {
 
 func missing(err error) error {
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42P01" {
+	if errors.Is(err, pgx.ErrNoRows) || errors.As(err, &pg) && pg.Code == "42P01" {
 		return ErrNotBuilt
 	}
 	return err
