@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bgce/archive/platform/eventstore"
 	"github.com/bgce/archive/platform/project/tally"
@@ -33,26 +34,29 @@ type checkpoint struct {
 	discarded tally.Tally
 	epoch     int64
 	owner     string
+	held      int // streams in quarantine
 }
 
 const checkpointColumns = `physical, view, version, state, log, position, coalesce(event, '00000000-0000-0000-0000-000000000000'),
-	applied, digest, discarded, discarded_digest, epoch, owner`
+	applied, digest, discarded, discarded_digest, epoch, owner, quarantined`
 
 func scanCheckpoint(row pgx.Row) (c checkpoint, err error) {
 	var digest, discarded []byte
 	err = row.Scan(&c.physical, &c.view, &c.version, &c.state, &c.at.Log, &c.at.Position, &c.at.Event,
-		&c.applied.Count, &digest, &c.discarded.Count, &discarded, &c.epoch, &c.owner)
+		&c.applied.Count, &digest, &c.discarded.Count, &discarded, &c.epoch, &c.owner, &c.held)
 	copy(c.applied.Digest[:], digest)
 	copy(c.discarded.Digest[:], discarded)
 	return c, err
 }
 
-// turn is a transaction that holds a checkpoint's lock.
+// turn is a transaction that holds a checkpoint's lock. It speaks to the connection itself, so that beginning travels with the lock
+// and committing with the checkpoint: a page costs four round trips.
 type turn struct {
-	tx   pgx.Tx
+	conn *pgxpool.Conn
 	cp   checkpoint
 	was  checkpoint // as it was locked
 	held map[eventstore.Stream]bool
+	page bool // it takes in a page of the log
 }
 
 // errGone says that the checkpoint's row is not there any more.
@@ -60,26 +64,35 @@ const errGone = stop("project: the tables were dropped")
 
 // take begins a transaction and waits for its turn. An owner that stops within its turn loses it after e.patience().
 func (e *Engine) take(ctx context.Context, physical string) (*turn, error) {
-	tx, err := e.DB.BeginTx(ctx, pgx.TxOptions{BeginQuery: fmt.Sprintf(
-		`BEGIN; SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = '60s'; SET LOCAL search_path = %s, public`,
-		e.patience().Milliseconds(), 4*e.patience().Milliseconds(), pgx.Identifier{physical}.Sanitize())})
+	conn, err := e.DB.Acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t := &turn{tx: tx, held: map[eventstore.Stream]bool{}}
-	if err := t.lock(ctx, physical); err != nil {
+	t := &turn{conn: conn, held: map[eventstore.Stream]bool{}}
+	settings := fmt.Sprintf(`SELECT set_config('idle_in_transaction_session_timeout', '%d', true), set_config('lock_timeout', '%d', true),
+		set_config('statement_timeout', '60s', true), set_config('search_path', '%s, public', true)`,
+		e.patience().Milliseconds(), 4*e.patience().Milliseconds(), pgx.Identifier{physical}.Sanitize())
+	if err := t.lock(ctx, physical, `BEGIN`, settings); err != nil {
 		t.end()
 		return nil, err
 	}
 	return t, nil
 }
 
-func (t *turn) lock(ctx context.Context, physical string) error {
+// lock waits for a checkpoint, after other statements of the same round trip.
+func (t *turn) lock(ctx context.Context, physical string, before ...string) error {
 	batch := &pgx.Batch{}
+	for _, sql := range before {
+		batch.Queue(sql)
+	}
 	batch.Queue(`SELECT `+checkpointColumns+` FROM project.checkpoints WHERE physical = $1 FOR UPDATE`, physical)
-	batch.Queue(`SELECT category, stream FROM project.quarantine WHERE physical = $1`, physical)
-	results := t.tx.SendBatch(ctx, batch)
+	results := t.conn.SendBatch(ctx, batch)
 	defer results.Close()
+	for range before {
+		if _, err := results.Exec(); err != nil {
+			return err
+		}
+	}
 	var err error
 	if t.cp, err = scanCheckpoint(results.QueryRow()); err != nil {
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -88,7 +101,13 @@ func (t *turn) lock(ctx context.Context, physical string) error {
 		return err
 	}
 	t.was = t.cp
-	found, err := results.Query()
+	if t.cp.held == 0 {
+		return results.Close()
+	}
+	if err := results.Close(); err != nil {
+		return err
+	}
+	found, err := t.conn.Query(ctx, `SELECT category, stream FROM project.quarantine WHERE physical = $1`, physical)
 	if err != nil {
 		return err
 	}
@@ -99,37 +118,39 @@ func (t *turn) lock(ctx context.Context, physical string) error {
 	return err
 }
 
-// move writes the checkpoint where it still is what was locked, and commits.
+// move writes the checkpoint where it still is what was locked, and commits. A page does not wait for the disk: rows and checkpoint go
+// together, what a crash takes of them is applied again from the log. What an operator did waits.
 func (t *turn) move(ctx context.Context, owner string) error {
+	batch := &pgx.Batch{}
+	if t.page {
+		batch.Queue(`SET LOCAL synchronous_commit = off`)
+	}
 	if t.cp.owner != owner {
 		t.cp.owner = owner
 		t.cp.epoch++
 	}
-	if err := t.write(ctx); err != nil {
-		return err
-	}
-	return t.tx.Commit(ctx)
+	t.write(batch)
+	batch.Queue(`COMMIT`)
+	return t.conn.SendBatch(ctx, batch).Close()
 }
 
-func (t *turn) write(ctx context.Context) error {
+// write moves the checkpoint, or fails.
+func (t *turn) write(batch *pgx.Batch) {
 	var event *uuid.UUID
 	if t.cp.at.Event != uuid.Nil {
 		event = &t.cp.at.Event
 	}
-	tag, err := t.tx.Exec(ctx, `UPDATE project.checkpoints SET log = $2, position = $3, event = $4, applied = $5, digest = $6,
-		discarded = $7, discarded_digest = $8, epoch = $9, owner = $10, quarantined = $11,
-		heartbeat = clock_timestamp(), updated_at = clock_timestamp() WHERE physical = $1 AND position = $12 AND epoch = $13`,
+	batch.Queue(`SELECT project.move($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		t.cp.physical, t.cp.at.Log, t.cp.at.Position, event, t.cp.applied.Count, t.cp.applied.Digest[:],
 		t.cp.discarded.Count, t.cp.discarded.Digest[:], t.cp.epoch, t.cp.owner, len(t.held), t.was.at.Position, t.was.epoch)
-	if err == nil && tag.RowsAffected() != 1 {
-		err = fmt.Errorf("project: the checkpoint of %s moved although it was locked", t.cp.physical)
-	}
-	return err
 }
 
 // end rolls back what was not committed; the caller's context may be over.
 func (t *turn) end() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_ = t.tx.Rollback(ctx) // nothing to do about it: the server rolls back what it loses
+	defer t.conn.Release()
+	if c := t.conn.Conn(); !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_, _ = t.conn.Exec(ctx, `ROLLBACK`) // nothing to do about it: the server rolls back what it loses
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bgce/archive/platform/es"
 	"github.com/bgce/archive/platform/eventstore"
@@ -18,7 +19,7 @@ import (
 // form is how a view's clauses become statements.
 type form interface {
 	// apply changes the tables in the physical schema; it may be given one event or a page of them.
-	apply(ctx context.Context, tx pgx.Tx, physical string, events []event) error
+	apply(ctx context.Context, tx *pgxpool.Conn, physical string, events []event) error
 	// probe fails when the tables are not what the clauses need.
 	probe(ctx context.Context, tx pgx.Tx, physical string) error
 }

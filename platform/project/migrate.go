@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,10 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-)
 
-//go:embed schema.sql
-var schema string
+	"github.com/bgce/archive/platform/project/registry"
+)
 
 // migrating is the advisory lock under which registry and physical schemas are made, in every process.
 const migrating = 0x70726f6a656374 // "project"
@@ -22,7 +20,7 @@ const migrating = 0x70726f6a656374 // "project"
 // that is there in another version is left as it is. Safe to run at every start and in several processes.
 func (e *Engine) Migrate(ctx context.Context) error {
 	err := e.exclusively(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, schema, pgx.QueryExecModeSimpleProtocol); err != nil {
+		if _, err := tx.Exec(ctx, registry.Schema, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return fmt.Errorf("project: the registry: %w", err)
 		}
 		for _, v := range e.Views {

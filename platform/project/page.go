@@ -66,7 +66,7 @@ func (e *Engine) putAll(ctx context.Context, t *turn, v View, events []event) er
 	if len(events) == 0 {
 		return nil
 	}
-	if err := v.form.apply(ctx, t.tx, t.cp.physical, events); err != nil {
+	if err := v.form.apply(ctx, t.conn, t.cp.physical, events); err != nil {
 		return err
 	}
 	for i := range events {
@@ -95,21 +95,21 @@ func (e *Engine) putOne(ctx context.Context, t *turn, v View, ev *event, strict 
 func (e *Engine) try(ctx context.Context, t *turn, v View, ev *event) (*Failure, error) {
 	err := ev.err
 	if err == nil {
-		var savepoint pgx.Tx
-		if savepoint, err = t.tx.Begin(ctx); err != nil {
+		if _, err = t.conn.Exec(ctx, `SAVEPOINT event`); err != nil {
 			return nil, err
 		}
-		err = v.form.apply(ctx, savepoint, t.cp.physical, []event{*ev})
+		err = v.form.apply(ctx, t.conn, t.cp.physical, []event{*ev})
 		if err == nil { // what would be refused at the commit is refused here, where it can be laid to the event
-			_, err = savepoint.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED`, pgx.QueryExecModeSimpleProtocol)
+			_, err = t.conn.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED`, pgx.QueryExecModeSimpleProtocol)
 		}
 		if err == nil {
-			return nil, savepoint.Commit(ctx)
-		}
-		if transient(err) || t.tx.Conn().IsClosed() {
+			_, err = t.conn.Exec(ctx, `RELEASE SAVEPOINT event`)
 			return nil, err
 		}
-		if undo := savepoint.Rollback(ctx); undo != nil {
+		if transient(err) || t.conn.Conn().IsClosed() {
+			return nil, err
+		}
+		if _, undo := t.conn.Exec(ctx, `ROLLBACK TO SAVEPOINT event`); undo != nil {
 			return nil, undo
 		}
 	}
@@ -129,14 +129,15 @@ func (e *Engine) step(ctx context.Context, v View, physical string, p page, stri
 			return checkpoint{}, true, err
 		}
 		defer t.end()
+		t.page = true
 		if err := accept(t.cp); err != nil {
 			return t.cp, true, err
 		}
 		if err := e.put(ctx, t, v, p, strict, singly); err != nil {
-			return t.cp, transient(err) || t.tx.Conn().IsClosed(), err
+			return t.cp, transient(err) || t.conn.Conn().IsClosed(), err
 		}
 		if err := t.move(ctx, e.owner()); err != nil {
-			return t.cp, transient(err) || t.tx.Conn().IsClosed(), err // a deferred constraint may fail at the commit
+			return t.cp, transient(err) || t.conn.Conn().IsClosed(), err // a deferred constraint may fail at the commit
 		}
 		return t.cp, false, nil
 	}

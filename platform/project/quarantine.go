@@ -52,7 +52,7 @@ func Quarantine(ctx context.Context, db *pgxpool.Pool, view string) ([]Quarantin
 // quarantine holds a stream from its failing event on.
 func (t *turn) quarantine(ctx context.Context, ev *event, failed *Failure) error {
 	t.held[ev.Stream] = true
-	_, err := t.tx.Exec(ctx, `INSERT INTO project.quarantine (physical, category, stream, tenant, position, event, type, error) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)`,
+	_, err := t.conn.Exec(ctx, `INSERT INTO project.quarantine (physical, category, stream, tenant, position, event, type, error) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)`,
 		t.cp.physical, ev.Stream.Category, ev.Stream.ID, ev.Tenant, ev.Position, ev.ID, ev.Type, failed.What)
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (t *turn) hold(ctx context.Context, events []event) error {
 	for i := range events {
 		rows[i] = []any{t.cp.physical, events[i].Stream.Category, events[i].Stream.ID, string(events[i].Position), events[i].ID}
 	}
-	_, err := t.tx.CopyFrom(ctx, pgx.Identifier{"project", "quarantined_events"}, []string{"physical", "category", "stream", "position", "event"}, pgx.CopyFromRows(rows))
+	_, err := t.conn.CopyFrom(ctx, pgx.Identifier{"project", "quarantined_events"}, []string{"physical", "category", "stream", "position", "event"}, pgx.CopyFromRows(rows))
 	return err
 }
 
@@ -112,12 +112,12 @@ func (e *Engine) retry(ctx context.Context, v View, s eventstore.Stream) (done b
 			return false, err
 		}
 		if failed != nil {
-			_, err = t.tx.Exec(ctx, `UPDATE project.quarantine SET position = $4, event = $5, type = $6, error = $7, attempts = attempts + 1, at = clock_timestamp()
+			_, err = t.conn.Exec(ctx, `UPDATE project.quarantine SET position = $4, event = $5, type = $6, error = $7, attempts = attempts + 1, at = clock_timestamp()
 				WHERE physical = $1 AND category = $2 AND stream = $3`, t.cp.physical, s.Category, s.ID, events[i].Position, events[i].ID, events[i].Type, failed.What)
 			break
 		}
 		t.cp.applied.Add(events[i].ID)
-		if _, err = t.tx.Exec(ctx, `DELETE FROM project.quarantined_events WHERE physical = $1 AND category = $2 AND stream = $3 AND position = $4`,
+		if _, err = t.conn.Exec(ctx, `DELETE FROM project.quarantined_events WHERE physical = $1 AND category = $2 AND stream = $3 AND position = $4`,
 			t.cp.physical, s.Category, s.ID, events[i].Position); err != nil {
 			return false, err
 		}
@@ -136,7 +136,7 @@ func (e *Engine) retry(ctx context.Context, v View, s eventstore.Stream) (done b
 
 // held reads the first events a stream holds back from the log.
 func (e *Engine) held(ctx context.Context, t *turn, v View, s eventstore.Stream) (events []event, more bool, err error) {
-	found, err := t.tx.Query(ctx, `SELECT position FROM project.quarantined_events WHERE physical = $1 AND category = $2 AND stream = $3 ORDER BY position LIMIT $4`,
+	found, err := t.conn.Query(ctx, `SELECT position FROM project.quarantined_events WHERE physical = $1 AND category = $2 AND stream = $3 ORDER BY position LIMIT $4`,
 		t.cp.physical, s.Category, s.ID, retryPage)
 	if err != nil {
 		return nil, false, err
@@ -157,7 +157,7 @@ func (e *Engine) held(ctx context.Context, t *turn, v View, s eventstore.Stream)
 
 func (t *turn) free(ctx context.Context, s eventstore.Stream) error {
 	delete(t.held, s)
-	_, err := t.tx.Exec(ctx, `DELETE FROM project.quarantine WHERE physical = $1 AND category = $2 AND stream = $3`, t.cp.physical, s.Category, s.ID)
+	_, err := t.conn.Exec(ctx, `DELETE FROM project.quarantine WHERE physical = $1 AND category = $2 AND stream = $3`, t.cp.physical, s.Category, s.ID)
 	return err
 }
 
@@ -175,7 +175,7 @@ func (e *Engine) Discard(ctx context.Context, view string, s eventstore.Stream, 
 	if !t.held[s] {
 		return ErrNotQuarantined
 	}
-	found, err := t.tx.Query(ctx, `INSERT INTO project.discarded (view, version, event, category, stream, position, error, who, why)
+	found, err := t.conn.Query(ctx, `INSERT INTO project.discarded (view, version, event, category, stream, position, error, who, why)
 		SELECT $4, $5, e.event, e.category, e.stream, e.position, CASE WHEN e.position = q.position THEN q.error ELSE 'behind it' END, $6, $7
 		FROM project.quarantined_events e JOIN project.quarantine q USING (physical, category, stream)
 		WHERE (physical, category, stream) = ($1, $2, $3)

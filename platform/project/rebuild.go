@@ -176,7 +176,7 @@ func (e *Engine) swap(ctx context.Context, w *worker, old string, singly bool) e
 		return err
 	}
 	defer t.end()
-	shadow, live := t, &turn{tx: t.tx, held: map[eventstore.Stream]bool{}}
+	shadow, live := t, &turn{conn: t.conn, held: map[eventstore.Stream]bool{}}
 	if w.physical > old {
 		shadow, live = live, t
 	}
@@ -194,26 +194,29 @@ func (e *Engine) swap(ctx context.Context, w *worker, old string, singly bool) e
 			return err
 		}
 	}
-	if err := shadow.write(ctx); err != nil {
+	batch := &pgx.Batch{}
+	shadow.write(batch)
+	if err := t.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
-	_, err = t.tx.Exec(ctx, `UPDATE project.checkpoints SET state = CASE physical WHEN $1 THEN 'live' ELSE 'kept' END, updated_at = clock_timestamp() WHERE physical IN ($1, $2)`, w.physical, old)
+	_, err = t.conn.Exec(ctx, `UPDATE project.checkpoints SET state = CASE physical WHEN $1 THEN 'live' ELSE 'kept' END, updated_at = clock_timestamp() WHERE physical IN ($1, $2)`, w.physical, old)
 	if err != nil {
 		return err
 	}
-	moved, err := t.tx.Exec(ctx, `UPDATE project.views SET physical = $1, version = $2, switched_at = clock_timestamp() WHERE name = $3 AND physical = $4`, w.physical, w.v.version, w.v.name, old)
+	moved, err := t.conn.Exec(ctx, `UPDATE project.views SET physical = $1, version = $2, switched_at = clock_timestamp() WHERE name = $3 AND physical = $4`, w.physical, w.v.version, w.v.name, old)
 	if err == nil && moved.RowsAffected() != 1 {
 		err = errReplaced
 	}
 	if err != nil {
 		return err
 	}
-	return t.tx.Commit(ctx)
+	_, err = t.conn.Exec(ctx, `COMMIT`)
+	return err
 }
 
 // level takes the shadow, within the switch's transaction, to the live one's place.
 func (e *Engine) level(ctx context.Context, t *turn, w *worker, to eventstore.Position, singly bool) error {
-	if _, err := t.tx.Exec(ctx, "SET LOCAL search_path = "+pgx.Identifier{t.cp.physical}.Sanitize()+", public"); err != nil {
+	if _, err := t.conn.Exec(ctx, "SET LOCAL search_path = "+pgx.Identifier{t.cp.physical}.Sanitize()+", public"); err != nil {
 		return err
 	}
 	for t.cp.at.Position < to {

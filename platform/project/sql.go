@@ -8,6 +8,7 @@ import (
 	"regexp"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/bgce/archive/platform/es"
 )
@@ -71,7 +72,7 @@ func (b *Batch) add(sql string, maybe bool, given []Args) {
 // statements is the form that runs SQL.
 type statements struct{}
 
-func (statements) apply(ctx context.Context, tx pgx.Tx, physical string, events []event) error {
+func (statements) apply(ctx context.Context, tx *pgxpool.Conn, physical string, events []event) error {
 	batch := &pgx.Batch{}
 	var from []*event
 	var maybe []bool

@@ -183,7 +183,7 @@ func (w *worker) run(ctx context.Context, caughtUp func() error) error {
 		if err == nil && !more {
 			err = caughtUp()
 		}
-		if err == nil && !more {
+		if err == nil && (!more || !w.strict) { // live, waiting knows as much as another read would, and asks nobody
 			err = w.idle(ctx)
 		}
 		if ctx.Err() != nil {

@@ -81,3 +81,16 @@ FROM project.views v JOIN project.checkpoints c USING (physical);
 ALTER TABLE project.checkpoints ADD COLUMN IF NOT EXISTS quarantined bigint NOT NULL DEFAULT 0;
 UPDATE project.checkpoints c SET quarantined = q.streams FROM (SELECT physical, count(*) AS streams FROM project.quarantine GROUP BY physical) q
 WHERE c.physical = q.physical AND c.quarantined <> q.streams;
+
+-- move is the compare-and-set of a page: the checkpoint is where it was locked, or nothing of the page stays.
+CREATE OR REPLACE FUNCTION project.move(place text, log text, next text, event uuid, applied bigint, digest bytea, discarded bigint, discarded_digest bytea,
+	epoch bigint, owner text, quarantined bigint, was text, was_epoch bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE project.checkpoints c SET log = move.log, position = next, event = move.event, applied = move.applied, digest = move.digest,
+		discarded = move.discarded, discarded_digest = move.discarded_digest, epoch = move.epoch, owner = move.owner, quarantined = move.quarantined,
+		heartbeat = clock_timestamp(), updated_at = clock_timestamp()
+	WHERE c.physical = place AND c.position = was AND c.epoch = was_epoch;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'the checkpoint of % moved although it was locked', place;
+	END IF;
+END $$;
