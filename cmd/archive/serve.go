@@ -36,7 +36,7 @@ requests finish, then the parts stop, then PostgreSQL. 'archive config' lists th
 		},
 	}
 	config.AddFlags(cmd.Flags(), "http", "db", "eventstore", "key", "admin_email", "admin_password", "domain", "run", "service", "smtp",
-		"trusted_proxies", "auto_switch", "pg_bin")
+		"trusted_proxies", "limit_reads", "limit_writes", "limit_auth", "auto_switch", "pg_bin")
 	return cmd
 }
 

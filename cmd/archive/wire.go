@@ -77,6 +77,7 @@ func (a *app) api(ctx context.Context, s *storage, engine *project.Engine, parts
 		Waiter:    project.Reader{DB: s.db, Engine: engine}.WaitFor,
 		CursorKey: cursors[:],
 		Domain:    a.cfg.Domain, Loopback: a.cfg.Loopback(), TrustedProxies: a.cfg.Proxies(),
+		Limits: rest.Limits{Reads: a.cfg.LimitReads, Writes: a.cfg.LimitWrites, Auth: a.cfg.LimitAuth},
 		Ready: map[string]func(context.Context) error{
 			"database": s.db.Ping,
 			"log":      func(ctx context.Context) error { _, err := s.log.Head(ctx); return err },

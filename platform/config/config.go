@@ -26,6 +26,9 @@ type Config struct {
 	Service        string   `koanf:"service" doc:"one service with its write and read API and its views, on the service's port unless http is set"`
 	SMTP           Secret   `koanf:"smtp" doc:"mail server, smtp://user:password@host:port; empty writes mail to files in the data directory"`
 	TrustedProxies []string `koanf:"trusted_proxies" doc:"networks whose X-Forwarded-* headers count, comma separated CIDRs"`
+	LimitReads     int      `koanf:"limit_reads" default:"6000" doc:"reads a minute, per address and per account; -1 is no limit"`
+	LimitWrites    int      `koanf:"limit_writes" default:"3000" doc:"writes a minute, per address and per account; -1 is no limit"`
+	LimitAuth      int      `koanf:"limit_auth" default:"60" doc:"log-ins and the like a minute, per address; -1 is no limit"`
 	LogLevel       string   `koanf:"log_level" default:"info" doc:"debug, info, warn or error"`
 	LogFormat      string   `koanf:"log_format" default:"auto" doc:"text, json, or auto: text on a terminal"`
 	AutoSwitch     bool     `koanf:"auto_switch" default:"false" doc:"take new versions of views into use as soon as they are built; for development"`
@@ -131,6 +134,14 @@ func (c Config) check() []string {
 			wrong = append(wrong, err.Error())
 		}
 	}
+	perMinute := func(key string, n int) {
+		if n < -1 || n == 0 {
+			complain(key, "%d is no number of requests a minute; give 1 or more, or -1 for no limit", n)
+		}
+	}
+	perMinute("limit_reads", c.LimitReads)
+	perMinute("limit_writes", c.LimitWrites)
+	perMinute("limit_auth", c.LimitAuth)
 	for _, s := range c.TrustedProxies {
 		if _, err := netip.ParsePrefix(s); err != nil {
 			complain("trusted_proxies", "%q is not a network like 10.0.0.0/8", s)

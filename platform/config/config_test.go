@@ -62,7 +62,7 @@ func TestFlagsWinOverVariablesOverFileOverDefaults(t *testing.T) {
 func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
 	path := file(t, "domian: example.org\n")
 	_, err := config.Load(flags(t, "--http", "8080", "--log-level", "loud"),
-		[]string{"ARCHIVE_DTA=/x", "ARCHIVE_KEY=short-and-secret", "ARCHIVE_TRUSTED_PROXIES=10.0.0.1, nets"}, path)
+		[]string{"ARCHIVE_DTA=/x", "ARCHIVE_KEY=short-and-secret", "ARCHIVE_TRUSTED_PROXIES=10.0.0.1, nets", "ARCHIVE_LIMIT_AUTH=0"}, path)
 	var invalid *config.Invalid
 	if !errors.As(err, &invalid) {
 		t.Fatalf("%v", err)
@@ -73,6 +73,7 @@ func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
 		`ARCHIVE_HTTP: "8080" is not host:port, such as 127.0.0.1:8080`,
 		`ARCHIVE_LOG_LEVEL: "loud" is none of debug, info, warn, error`,
 		"ARCHIVE_KEY is not base64 of 32 bytes; make one with: archive key new",
+		"ARCHIVE_LIMIT_AUTH: 0 is no number of requests a minute; give 1 or more, or -1 for no limit",
 		`ARCHIVE_TRUSTED_PROXIES: "10.0.0.1" is not a network like 10.0.0.0/8`,
 		`ARCHIVE_TRUSTED_PROXIES: "nets" is not a network like 10.0.0.0/8`,
 	}
@@ -87,6 +88,7 @@ func TestWrongTypesAndFilesAreRefused(t *testing.T) {
 		"not YAML":                   file(t, ": : :\n"),
 		"not there":                  filepath.Join(t.TempDir(), "none.yaml"),
 		"not a truth value":          file(t, "auto_switch: perhaps\n"),
+		"not a number":               file(t, "limit_reads: many\n"),
 	} {
 		if _, err := config.Load(flags(t), nil, path); err == nil {
 			t.Errorf("%s: accepted", name)

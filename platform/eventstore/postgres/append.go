@@ -107,7 +107,7 @@ func (j *job) check() error {
 			if e.Schema < 1 {
 				return fmt.Errorf("%w: schema version %d, they begin at 1", eventstore.ErrInvalid, e.Schema)
 			}
-			j.bytes += len(e.Data) + len(e.Meta) + 200
+			j.bytes += len(e.Data) + len(e.Meta)
 		}
 	}
 	if j.events > eventstore.MaxEvents {
@@ -116,6 +116,7 @@ func (j *job) check() error {
 	if j.bytes > eventstore.MaxAppend {
 		return fmt.Errorf("%w: %d bytes in one append, %d are allowed", eventstore.ErrTooLarge, j.bytes, eventstore.MaxAppend)
 	}
+	j.bytes += 200 * j.events // of everything else, about
 	for _, r := range j.Receipts {
 		if r.After < 0 || r.After > j.events {
 			return fmt.Errorf("%w: a receipt stands behind event %d of %d", eventstore.ErrInvalid, r.After, j.events)

@@ -260,6 +260,20 @@ func limits(f *fixture) {
 	f.must(payload(eventstore.MaxPayload))
 	f.refused(eventstore.ErrTooLarge, payload(eventstore.MaxPayload+1))
 
+	together := func(bytes int) eventstore.Append { // in events as large as they may be
+		a := f.one()
+		first := a.Writes[0].Events[0]
+		a.Writes[0].Events = nil
+		for ; bytes > 0; bytes -= eventstore.MaxPayload {
+			e := first
+			e.ID, e.Data = uuid.New(), []byte(`"`+strings.Repeat("x", min(bytes, eventstore.MaxPayload)-2)+`"`)
+			a.Writes[0].Events = append(a.Writes[0].Events, e)
+		}
+		return a
+	}
+	f.must(together(eventstore.MaxAppend))
+	f.refused(eventstore.ErrTooLarge, together(eventstore.MaxAppend+2))
+
 	f.must(writes(f.write(newStream(), none, eventstore.MaxEvents)))
 	f.refused(eventstore.ErrTooLarge, writes(f.write(newStream(), none, eventstore.MaxEvents+1)))
 	f.refused(eventstore.ErrTooLarge, writes(f.write(newStream(), none, 1), f.write(newStream(), none, eventstore.MaxEvents)))
