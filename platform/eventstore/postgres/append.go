@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,6 +75,7 @@ func (s *Store) Append(ctx context.Context, a eventstore.Append) (eventstore.Res
 			default:
 			}
 		}
+		w.leave(j)
 		if j.state.CompareAndSwap(queued, abandoned) || j.state.CompareAndSwap(taken, abandoned) {
 			return eventstore.Result{}, fmt.Errorf("%w: nothing was stored: %w", eventstore.ErrUnavailable, cause(ctx))
 		}
@@ -158,10 +160,16 @@ func newAppender(ctx context.Context, s *Store, cfg *pgx.ConnConfig) *appender {
 	return &appender{store: s, cfg: cfg, ctx: ctx, lead: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
-func (a *appender) join(jobs ...*job) {
+func (a *appender) join(j *job) {
 	a.mu.Lock()
-	a.waiting = append(a.waiting, jobs...)
-	a.mu.Unlock()
+	defer a.mu.Unlock()
+	a.waiting = append(a.waiting, j)
+}
+
+func (a *appender) leave(j *job) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting = slices.DeleteFunc(a.waiting, func(w *job) bool { return w == j })
 }
 
 // turn commits one group. Trouble is left to a goroutine, which leads until it is over: the caller can go when its time is up.
@@ -177,14 +185,14 @@ func (a *appender) turn(ctx context.Context) {
 	if mine, bounded := ctx.Deadline(); bounded && mine.Before(end) {
 		end = mine
 	}
-	sent := time.Until(end) > hurry
-	if sent && a.attempt(group, end, false) {
+	tried := time.Until(end) > hurry
+	if tried && a.attempt(group, end, false) {
 		return
 	}
 	leading = false
 	go func() {
 		defer func() { <-a.lead }()
-		a.commit(group, sent)
+		a.commit(group, tried)
 	}()
 }
 

@@ -240,6 +240,28 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Callers that give up while the log is away leave nothing behind.
+func TestWhoGivesUpDoesNotWaitOn(t *testing.T) {
+	l := newLog(t, pgtest.New(t), "log")
+	l.store.writer.lead <- struct{}{} // somebody leads, and is held up
+	var callers sync.WaitGroup
+	for range 50 {
+		callers.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+			defer cancel()
+			if _, err := l.store.Append(ctx, oneEvent()); !errors.Is(err, eventstore.ErrUnavailable) {
+				t.Errorf("while nothing goes: %v", err)
+			}
+		})
+	}
+	callers.Wait()
+	if n := len(l.store.writer.waiting); n > 0 {
+		t.Errorf("%d appends wait for nobody", n)
+	}
+	<-l.store.writer.lead
+	mustAppend(t, l.store, oneEvent())
+}
+
 // Tokens order as strings at every change of length.
 func TestTokensOrder(t *testing.T) {
 	last := token(0)
