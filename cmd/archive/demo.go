@@ -20,6 +20,7 @@ import (
 	cortexDomain "github.com/bgce/archive/domain/cortex"
 	domain "github.com/bgce/archive/domain/postal"
 	"github.com/bgce/archive/platform/client"
+	"github.com/bgce/archive/platform/run/operate"
 )
 
 //go:embed demo/*.md
@@ -95,20 +96,27 @@ func (a *app) demo(ctx context.Context) error {
 	if err := a.show(logins); err != nil {
 		return err
 	}
+	url, err := a.demoURL(ctx, api)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(a.err, `Try:
   curl -s -H 'Host: acme.localhost' '%[1]s/api/v1/posts?tag=algorithms'
   curl -s -H 'Host: globex.localhost' %[1]s/api/v1/posts/slug/a-baseline-is-a-promise
   curl -s -H 'Host: acme.localhost' -H 'Content-Type: application/json' %[1]s/api/v1/auth/login -d '{"email":"demo-editor@acme.localhost","password":"demo-editor-pass"}'
   bin/archive status
-`, a.demoURL())
+`, url)
 	return nil
 }
 
-func (a *app) demoURL() string {
+// demoURL is where people reach the server that was loaded, perhaps through its socket.
+func (a *app) demoURL(ctx context.Context, api *client.Client) (string, error) {
 	if a.cfg.Server != "" {
-		return strings.TrimSuffix(a.cfg.Server, "/")
+		return strings.TrimSuffix(a.cfg.Server, "/"), nil
 	}
-	return a.cfg.URL()
+	var status operate.Status
+	_, err := api.Do(ctx, http.MethodGet, "/api/v1/platform/status", nil, nil, &status)
+	return status.URL, err
 }
 
 // enterDemoTenant finds or makes the tenant and acts in it from then on.

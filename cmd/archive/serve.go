@@ -96,7 +96,7 @@ func (a *app) serve(ctx context.Context, addressGiven bool) error {
 	}
 	var api *rest.API
 	err = a.insist(ctx, func() (err error) {
-		api, err = a.api(ctx, s, engine, parts, &operate.Process{Version: version, Started: began, Parts: a.cfg.Run, Database: s.server, DB: s.db, Store: s.log})
+		api, err = a.api(ctx, s, engine, parts, &operate.Process{Version: version, URL: a.cfg.URL(), Started: began, Parts: a.cfg.Run, Database: s.server, DB: s.db, Store: s.log})
 		return err
 	})
 	if err != nil {

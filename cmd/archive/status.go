@@ -39,8 +39,8 @@ func statusCmd(a *app) *cobra.Command {
 				return err
 			}
 			if a.output == "table" {
-				fmt.Fprintf(a.out, "Archive %s since %s · %s · runs %s\nlog %s: %d events · views: %d live, %d behind, %d stopped · %d streams quarantined\n\n",
-					status.Version, status.StartedAt.Local().Format(time.DateTime), status.Database, status.Parts,
+				fmt.Fprintf(a.out, "Archive %s at %s since %s · %s · runs %s\nlog %s: %d events · views: %d live, %d behind, %d stopped · %d streams quarantined\n\n",
+					status.Version, status.URL, status.StartedAt.Local().Format(time.DateTime), status.Database, status.Parts,
 					status.Log.ID, status.Log.Events, status.Views.Live, status.Views.Behind, status.Views.Stopped, status.Views.Quarantined)
 				if err := a.listViews(cmd.Context()); err != nil {
 					return err

@@ -16,6 +16,7 @@ import (
 // Process is what the operations report on. For the document alone the zero value will do.
 type Process struct {
 	Version  string
+	URL      string // of the API, for this machine
 	Started  time.Time
 	Parts    string // as configured: "all", "write:* …"
 	Database string // "PostgreSQL 15, private"
@@ -26,6 +27,7 @@ type Process struct {
 // Status is the whole in one look.
 type Status struct {
 	Version   string    `json:"version"`
+	URL       string    `json:"url" doc:"Where the API listens, for this machine."`
 	StartedAt time.Time `json:"started_at"`
 	Parts     string    `json:"parts" doc:"What this process runs."`
 	Database  string    `json:"database"`
@@ -120,7 +122,7 @@ func (p *Process) status(ctx context.Context, _ rest.Caller, _ *struct{}) (*stat
 	if err != nil {
 		return nil, err
 	}
-	return &statusAnswer{Status{p.Version, p.Started, p.Parts, p.Database, LogStatus{p.Store.LogID(), head, events}, Count(states)}}, nil
+	return &statusAnswer{Status{p.Version, p.URL, p.Started, p.Parts, p.Database, LogStatus{p.Store.LogID(), head, events}, Count(states)}}, nil
 }
 
 func (p *Process) views(ctx context.Context, _ rest.Caller, _ *struct{}) (*viewsAnswer, error) {
