@@ -23,7 +23,8 @@ lint: ## golangci-lint (.golangci.yml) and gofumpt
 fmt: ## format the tree with gofumpt
 	$(TOOL) gofumpt -w $$(git ls-files --cached --others --exclude-standard '*.go')
 
-generate: ## write schemas/ from the code
+generate: ## write schemas/ from the code, its examples from a story told to it
+	@test/with-pg go test ./test/api -run '^TestStory$$' -count=1 -update
 	go run ./schemas/gen
 
 verify: ## schemas/ is what the code says, and breaks nobody

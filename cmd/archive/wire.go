@@ -21,6 +21,7 @@ import (
 	"github.com/bgce/archive/platform/run/operate"
 	"github.com/bgce/archive/projections"
 	"github.com/bgce/archive/readapi"
+	"github.com/bgce/archive/schemas"
 )
 
 // servicePorts are the ports of the service registry.
@@ -72,7 +73,7 @@ func (a *app) api(ctx context.Context, s *storage, engine *project.Engine, parts
 	}
 	a.tel.Registry.MustRegister(metrics.New(s.db, s.log))
 	api := rest.New(rest.Config{
-		Title: "Archive", Version: version,
+		Title: "Archive", Version: version, Examples: schemas.Examples,
 		Kernel: s.kernel, DB: s.db, Directory: directory.New(s.db, s.log.Head), Verifier: s.auth,
 		Waiter:    project.Reader{DB: s.db, Engine: engine}.WaitFor,
 		CursorKey: cursors[:],
@@ -107,7 +108,7 @@ func openapiCmd(a *app) *cobra.Command {
 		Use: "openapi", Short: "Print the OpenAPI 3.1 document of the whole API; needs no database", Args: cobra.NoArgs,
 		Example: "  archive openapi > openapi.json",
 		RunE: func(*cobra.Command, []string) error {
-			api := rest.New(rest.Config{Title: "Archive", Version: version, Metrics: http.NotFoundHandler()})
+			api := rest.New(rest.Config{Title: "Archive", Version: version, Examples: schemas.Examples, Metrics: http.NotFoundHandler()})
 			mount(api, run.All(), nil, &operate.Process{})
 			doc, err := api.OpenAPI()
 			if err == nil {

@@ -48,6 +48,7 @@ type Verifier interface {
 // Config is everything the edge needs. For the document alone (OpenAPI, Permissions) the zero value will do.
 type Config struct {
 	Title, Version string // of the document
+	Examples       []byte // for the document: a request and its answer by operation id, as JSON
 
 	Kernel    *es.Kernel // writing, and the log's id
 	DB        *pgxpool.Pool

@@ -2,25 +2,16 @@ package rest
 
 import (
 	"bytes"
-	"embed"
 	"encoding/json"
-	"html/template"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/bgce/archive/platform/rest/docs"
 	"github.com/bgce/archive/platform/rest/problem"
 )
-
-//go:embed docs
-var files embed.FS
-
-var pages = template.Must(template.ParseFS(files, "docs/*.html"))
-
-// pagePolicy lets a page use our own files and talk to this host, nothing else.
-const pagePolicy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 
 // mountOwn serves what belongs to no room and no tenant.
 func (a *API) mountOwn() {
@@ -41,9 +32,10 @@ func (a *API) mountOwn() {
 		doc, _ := a.document()
 		reply(w, "application/json", doc)
 	}))
-	a.router.Get("/docs", a.own(a.page("docs.html", nil)))
-	a.router.Get("/docs/docs.js", a.own(a.file("docs/docs.js", "text/javascript; charset=utf-8")))
-	a.router.Get("/docs/docs.css", a.own(a.file("docs/docs.css", "text/css; charset=utf-8")))
+	a.router.Get("/docs", a.own(docs.Page("docs.html", nil)))
+	a.router.Get("/docs/docs.js", a.own(docs.File("docs.js", "text/javascript; charset=utf-8")))
+	a.router.Get("/docs/docs.css", a.own(docs.File("docs.css", "text/css; charset=utf-8")))
+	a.router.Get("/docs/icon.svg", a.own(docs.File("icon.svg", "image/svg+xml")))
 	a.router.Get("/problems", a.own(a.problems))
 	a.router.Get("/problems/{code}", a.own(a.problemPage))
 }
@@ -79,25 +71,6 @@ func reply(w http.ResponseWriter, contentType string, body []byte) {
 	_, _ = w.Write(body)
 }
 
-func (a *API) page(name string, data any) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		var b bytes.Buffer
-		if err := pages.ExecuteTemplate(&b, name, data); err != nil {
-			panic(err)
-		}
-		w.Header().Set("Content-Security-Policy", pagePolicy)
-		reply(w, "text/html; charset=utf-8", b.Bytes())
-	}
-}
-
-func (a *API) file(name, contentType string) http.HandlerFunc {
-	body, err := files.ReadFile(name)
-	if err != nil {
-		panic(err)
-	}
-	return func(w http.ResponseWriter, _ *http.Request) { reply(w, contentType, body) }
-}
-
 func (a *API) problems(w http.ResponseWriter, r *http.Request) {
 	a.either(w, r, "problems.html", Catalogue())
 }
@@ -116,7 +89,7 @@ func (a *API) problemPage(w http.ResponseWriter, r *http.Request) {
 func (a *API) either(w http.ResponseWriter, r *http.Request, page string, data any) {
 	w.Header().Set("Vary", "Accept")
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		a.page(page, data)(w, r)
+		docs.Page(page, data)(w, r)
 		return
 	}
 	body, err := json.Marshal(data)
@@ -129,6 +102,9 @@ func (a *API) either(w http.ResponseWriter, r *http.Request, page string, data a
 // render writes the document: the same routes give the same bytes, as maps are written in order of their keys.
 func (a *API) render() ([]byte, error) {
 	slices.SortFunc(a.routes, func(x, y *route) int { return strings.Compare(x.id, y.id) })
+	if err := docs.AddExamples(a.huma.OpenAPI(), a.cfg.Examples); err != nil {
+		return nil, err
+	}
 	doc, err := a.huma.OpenAPI().MarshalJSON()
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (req *request) problem(err error) *Problem {
 	}
 	f := problem.Fault(err)
 	p := problem.Of(f)
-	p.Instance, p.TraceID = req.http.URL.Path, req.trace()
+	p.Instance, p.TraceID = req.http.URL.EscapedPath(), req.trace()
 	if p.Status == http.StatusUnauthorized {
 		p.Header("WWW-Authenticate", req.challenge())
 	}

@@ -35,6 +35,7 @@ type request struct {
 	after   eventstore.Position // where a stream resumes
 	version int                 // of the row answered, for its ETag
 	missing int64               // streams a list may lack
+	looked  bool                // at views
 	seen    eventstore.Position // the slowest view read
 	ip      netip.Addr
 	host    string

@@ -90,23 +90,25 @@ type behindError struct{ view string }
 
 func (e *behindError) Error() string { return "rest: " + e.view + " is behind" }
 
-// see judges the registry rows read with a query.
+// see judges the registry rows read with a query. An answer may take several: it is as old as the oldest, and lacks what any lacks.
 func (req *request) see(ctx context.Context, states []live.State, id uuid.UUID) error {
 	var missing int64
-	for i, s := range states {
+	oldest := states[0].Position
+	for _, s := range states {
 		if req.atLeast != "" && !s.Reach(logID(req.api.cfg.Kernel), req.atLeast) {
 			return &behindError{s.Name}
 		}
-		if i == 0 || s.Position < req.seen {
-			req.seen = s.Position
-		}
+		oldest = min(oldest, s.Position)
 		missing += s.Quarantined
+	}
+	if !req.looked || oldest < req.seen {
+		req.looked, req.seen = true, oldest
 	}
 	if missing > 0 && id != uuid.Nil {
 		return req.aside(ctx, states, id)
 	}
 	if id == uuid.Nil {
-		req.missing = missing
+		req.missing = max(req.missing, missing)
 	}
 	return nil
 }

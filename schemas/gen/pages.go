@@ -16,6 +16,7 @@ import (
 	viewmetrics "github.com/bgce/archive/platform/project/metrics"
 	"github.com/bgce/archive/platform/rest"
 	"github.com/bgce/archive/projections"
+	_ "github.com/bgce/archive/readapi" // the same
 )
 
 // problems is the catalogue that is served at /problems.

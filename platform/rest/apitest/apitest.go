@@ -84,7 +84,7 @@ func (s *Server) Run(t *testing.T, cases []Case) {
 			maps.Copy(header, c.Header)
 			c.Header = header
 			a := s.Do(t, c)
-			s.check(t, c, a)
+			s.Check(t, c, a)
 			if p := a.Header.Get("Position"); p != "" && a.Header.Get("Location") != "" {
 				position = p
 			}
@@ -105,7 +105,8 @@ func (s *Server) Run(t *testing.T, cases []Case) {
 	}
 }
 
-func (s *Server) check(t *testing.T, c Case, a Answer) {
+// Check holds an answer against what a case says must come of it, events apart.
+func (s *Server) Check(t *testing.T, c Case, a Answer) {
 	t.Helper()
 	if a.Status != c.Status {
 		t.Fatalf("%s: status %d, want %d: %s", c.Do, a.Status, c.Status, a.Body)

@@ -1,5 +1,5 @@
 'use strict';
-// Renders /openapi.json: operations by room, who may, parameters, schemas, and a form to send each.
+// Renders /openapi.json: operations by room, who may, an example, parameters, schemas, and a form to send each.
 
 const el = (tag, props = {}, ...kids) => {
   const e = document.createElement(tag);
@@ -7,6 +7,9 @@ const el = (tag, props = {}, ...kids) => {
   e.append(...kids.filter((k) => k !== null && k !== undefined));
   return e;
 };
+
+// said is prose with its `code` as code.
+const said = (prose) => prose.split('`').map((part, i) => (i % 2 ? el('code', {}, part) : part));
 
 let doc;
 const resolve = (s) => (s && s.$ref ? doc.components.schemas[s.$ref.split('/').pop()] : s);
@@ -25,7 +28,39 @@ const rules = (s) => {
   return out.join(', ');
 };
 
-// example makes a value of a schema, for the form.
+const text = (v) => JSON.stringify(v, null, 2);
+const json = (content) => (content && content['application/json']) || {};
+const success = (op) => Object.entries(op.responses || {}).find(([status]) => status !== 'default') || ['', {}];
+
+// filled puts a value for each parameter into a path and its query.
+function filled(path, params, valueOf) {
+  const query = new URLSearchParams();
+  for (const p of params) {
+    const v = valueOf(p);
+    if (v === undefined || v === '') continue;
+    if (p.in === 'path') path = path.replace('{' + p.name + '}', encodeURIComponent(v));
+    if (p.in === 'query') query.append(p.name, v);
+  }
+  return path + (query.size ? '?' + query : '');
+}
+
+// exchange shows the example as it went over the wire.
+function exchange(method, path, op) {
+  const params = op.parameters || [];
+  const asked = [method.toUpperCase() + ' ' + filled(path, params, (p) => p.example)];
+  if (!(op.security || []).some((s) => Object.keys(s).length === 0)) asked.push('Authorization: Bearer …');
+  for (const p of params) if (p.in === 'header' && p.example !== undefined) asked.push(p.name + ': ' + p.example);
+  const body = json(op.requestBody && op.requestBody.content).example;
+  if (body !== undefined) asked.push('Content-Type: application/json', '', text(body));
+  const [status, answer] = success(op);
+  const answered = [(status + ' ' + (answer.description || '')).trim()];
+  const example = json(answer.content).example;
+  if (example !== undefined) answered.push('', text(example));
+  return el('div', { className: 'exchange' }, el('pre', { tabIndex: 0, ariaLabel: 'Request' }, asked.join('\n')),
+    el('pre', { tabIndex: 0, ariaLabel: 'Answer' }, answered.join('\n')));
+}
+
+// example makes a value of a schema, for the form of an operation without one.
 function example(schema, depth = 0) {
   const s = resolve(schema) || {};
   if (s.examples) return s.examples[0];
@@ -71,34 +106,34 @@ function form(method, path, op) {
   const inputs = [];
   const box = el('div', { className: 'try' });
   for (const p of op.parameters || []) {
-    const input = el('input', { placeholder: p.required ? 'required' : '' });
+    const known = p.example === undefined ? '' : String(p.example);
+    const input = el('input', { value: p.required ? known : '', placeholder: p.required ? 'required' : known && 'like ' + known });
     inputs.push([p, input]);
     box.append(el('label', {}, el('code', {}, p.name), input));
   }
-  const content = op.requestBody && op.requestBody.content && op.requestBody.content['application/json'];
-  const body = content ? el('textarea', { value: JSON.stringify(content.example || example(content.schema), null, 2), ariaLabel: 'Body' }) : null;
-  const answer = el('pre', { hidden: true });
+  const content = op.requestBody && json(op.requestBody.content);
+  const value = content ? text(content.example === undefined ? example(content.schema) : content.example) : '';
+  const body = content ? el('textarea', { value, rows: Math.min(24, value.split('\n').length + 1), spellcheck: false, ariaLabel: 'Body' }) : null;
+  const answer = el('pre', { hidden: true, ariaLive: 'polite' });
   const send = el('button', { type: 'button', onclick: async () => {
-    let url = path;
-    const query = new URLSearchParams();
     const headers = { Accept: 'application/json' };
-    const token = document.getElementById('token').value.trim();
-    if (token) headers.Authorization = 'Bearer ' + token;
-    for (const [p, input] of inputs) {
-      if (input.value === '') continue;
-      if (p.in === 'path') url = url.replace('{' + p.name + '}', encodeURIComponent(input.value));
-      if (p.in === 'query') query.append(p.name, input.value);
-      if (p.in === 'header') headers[p.name] = input.value;
-    }
-    if (body) headers['Content-Type'] = 'application/json';
+    const token = document.getElementById('token');
+    if (token.value.trim()) headers.Authorization = 'Bearer ' + token.value.trim();
+    for (const [p, input] of inputs) if (p.in === 'header' && input.value !== '') headers[p.name] = input.value;
+    if (body && body.value.trim()) headers['Content-Type'] = 'application/json';
     answer.hidden = false;
     answer.textContent = '…';
+    const url = filled(path, inputs.map(([p]) => p), (p) => inputs.find(([q]) => q === p)[1].value);
     try {
-      const r = await fetch(url + (query.size ? '?' + query : ''), { method: method.toUpperCase(), headers, body: body ? body.value : undefined });
-      const text = await r.text();
-      let shown = text;
+      const r = await fetch(url, { method: method.toUpperCase(), headers, body: body && body.value.trim() ? body.value : undefined });
+      let shown = await r.text();
       let problem = null;
-      try { const v = JSON.parse(text); shown = JSON.stringify(v, null, 2); problem = v.code && v.type; } catch { /* no JSON */ }
+      try {
+        const v = JSON.parse(shown);
+        shown = text(v);
+        problem = v.code && v.type;
+        if (v.access_token) token.value = v.access_token; // whoever logs in here goes on as that account
+      } catch { /* no JSON */ }
       answer.replaceChildren(r.status + ' ' + r.statusText + '\n',
         [...r.headers].map(([k, v]) => k + ': ' + v).join('\n') + '\n\n', shown,
         problem ? el('a', { href: problem }, '\nwhat ' + problem.split('/').pop() + ' means') : '');
@@ -113,21 +148,24 @@ function operation(method, path, op) {
     el('span', { className: 'method' }, method.toUpperCase()), el('span', { className: 'path' }, path),
     el('span', {}, op.summary || ''), el('span', { className: 'who', title: 'who may' }, op['x-permission'] || '')));
   card.dataset.find = [method, path, op.summary, op.operationId, op['x-permission']].join(' ').toLowerCase();
-  card.addEventListener('toggle', () => {
-    if (!card.open || card.dataset.drawn) return;
+  card.draw = () => {
+    if (card.dataset.drawn) return;
     card.dataset.drawn = '1';
-    const inside = el('div', { className: 'body' }, op.description ? el('p', {}, op.description) : null, parameters(op));
+    const inside = el('div', { className: 'body' }, op.description ? el('p', {}, ...said(op.description)) : null,
+      el('h4', {}, 'Example'), exchange(method, path, op), op.parameters ? el('h4', {}, 'Parameters') : null, parameters(op));
     if (op.requestBody) for (const [type, c] of Object.entries(op.requestBody.content)) inside.append(el('h4', {}, 'Body, ' + type), fields(c.schema));
     for (const [status, r] of Object.entries(op.responses || {})) {
-      inside.append(el('h4', {}, 'Answer ' + status), el('p', {}, r.description || ''));
-      if (status === 'default') { inside.append(el('p', {}, el('a', { href: '/problems' }, 'all problems'))); continue; }
-      for (const c of Object.values(r.content || {})) {
-        inside.append(fields(c.schema));
-        if (c.example) inside.append(el('pre', {}, JSON.stringify(c.example, null, 2)));
-      }
+      if (status === 'default') { inside.append(el('h4', {}, 'Anything else'), el('p', {}, 'A ', el('a', { href: '/problems' }, 'problem'), '.')); continue; }
+      inside.append(el('h4', {}, ('Answer ' + status + ' ' + (r.description || '')).trim()));
+      for (const c of Object.values(r.content || {})) inside.append(fields(c.schema));
     }
     inside.append(el('h4', {}, 'Try it'), form(method, path, op));
     card.append(inside);
+  };
+  card.addEventListener('toggle', () => {
+    if (!card.open) return;
+    card.draw();
+    history.replaceState(null, '', '#' + card.id);
   });
   return card;
 }
@@ -135,7 +173,7 @@ function operation(method, path, op) {
 async function main() {
   doc = await (await fetch('/openapi.json')).json();
   document.getElementById('title').textContent = doc.info.title + ' ' + doc.info.version;
-  document.getElementById('about').textContent = doc.info.description || '';
+  document.getElementById('about').append(...said(doc.info.description || ''));
   const rooms = new Map();
   for (const [path, methods] of Object.entries(doc.paths || {})) {
     for (const [method, op] of Object.entries(methods)) {
@@ -157,7 +195,8 @@ async function main() {
     for (const s of document.querySelectorAll('section')) s.hidden = !s.querySelector('details:not([hidden])');
   });
   const target = document.getElementById(location.hash.slice(1));
-  if (target) { target.open = true; target.scrollIntoView(); }
+  if (target && target.draw) { target.open = true; target.draw(); }
+  if (target) target.scrollIntoView();
 }
 
 main().catch((e) => { document.getElementById('operations').textContent = 'The reference could not be read: ' + e; });
