@@ -1,6 +1,8 @@
 package cortex_test
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -112,5 +114,26 @@ func TestTheDocumentKeepsTheConventionsWithoutADatabase(t *testing.T) {
 	}
 	for _, breach := range rest.CheckConventions(doc) {
 		t.Error(breach)
+	}
+}
+
+// The list of a tenant's administrators begins with the first of them, whoever that is.
+func TestManyFirstAdministratorsAtOnce(t *testing.T) {
+	w := start(t)
+	tenant := w.id(t, w.as(t, platform, "POST /api/v1/tenants", object{"name": "New", "domain": "new.localhost"}))
+	w.caughtUp(t)
+	answers := make([]apitest.Answer, 8)
+	var wg sync.WaitGroup
+	for i := range answers {
+		body := w.user(fmt.Sprintf("admin%d@new.localhost", i), "admin")
+		wg.Go(func() {
+			answers[i] = w.do(t, platform, rootHost, "POST /api/v1/users", body, map[string]string{"Archive-Tenant": tenant.String(), "Archive-Reason": "its first"})
+		})
+	}
+	wg.Wait()
+	for _, a := range answers {
+		if a.Status != 201 {
+			t.Errorf("got %d %s", a.Status, a.Body)
+		}
 	}
 }

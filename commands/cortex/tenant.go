@@ -28,7 +28,7 @@ func (c CreateTenant) Decide(env es.Env, t tenant) (tenantEvents, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(tenantEvents{created}, added...), nil
+	return append(tenantEvents{created}, added...), c.Check()
 }
 
 // UpdateTenant replaces how the tenant presents itself.
@@ -38,7 +38,7 @@ func (c UpdateTenant) Decide(_ es.Env, t tenant) (tenantEvents, error) {
 	if t.Profile == c.Profile {
 		return nil, nil
 	}
-	return tenantEvents{domain.TenantUpdated{Profile: c.Profile}}, nil
+	return tenantEvents{domain.TenantUpdated{Profile: c.Profile}}, c.Check()
 }
 
 // SuspendTenant closes the tenant to everybody but the platform.

@@ -107,18 +107,23 @@ func (a accounts) changePassword(ctx context.Context, c rest.Caller, t es.Target
 
 // counted decides about a person and, in the same append, about the tenant's list of administrators.
 func counted(ctx context.Context, k *es.Kernel, t es.Target, cmd es.Command[user], admin bool) (es.Receipt, error) {
-	parts := []es.Part{es.PartOf(domain.Users, t, cmd)}
-	_, version, err := es.Load(ctx, k, domain.Staffs, t.Tenant, t.Tenant)
-	if err != nil {
-		return es.Receipt{}, err
+	for first := true; ; first = false {
+		parts := []es.Part{es.PartOf(domain.Users, t, cmd)}
+		_, version, err := es.Load(ctx, k, domain.Staffs, t.Tenant, t.Tenant)
+		if err != nil {
+			return es.Receipt{}, err
+		}
+		if version > 0 || admin {
+			list := es.Target{Tenant: t.Tenant, Actor: t.Actor, Now: t.Now, ID: t.Tenant, New: version == 0, Correlation: t.Correlation, Meta: t.Meta}
+			parts = append(parts, es.PartOf(domain.Staffs, list, es.Command[staff](countAdmin{t.ID, admin})))
+		}
+		receipts, err := es.HandleAll(ctx, k, t, parts...)
+		if first && version == 0 && errors.Is(err, es.ErrExists) { // another first administrator began the list meanwhile
+			continue
+		}
+		if err != nil {
+			return es.Receipt{}, err
+		}
+		return receipts[0], nil
 	}
-	if version > 0 || admin {
-		list := es.Target{Tenant: t.Tenant, Actor: t.Actor, Now: t.Now, ID: t.Tenant, New: version == 0, Correlation: t.Correlation, Meta: t.Meta}
-		parts = append(parts, es.PartOf(domain.Staffs, list, es.Command[staff](countAdmin{t.ID, admin})))
-	}
-	receipts, err := es.HandleAll(ctx, k, t, parts...)
-	if err != nil {
-		return es.Receipt{}, err
-	}
-	return receipts[0], nil
 }

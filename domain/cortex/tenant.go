@@ -2,6 +2,7 @@
 package cortex
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 
@@ -30,6 +31,7 @@ var (
 	ErrDomainUnknown    = fault.New(fault.NotFound, "cortex.domain_unknown", "the tenant has no such domain; add it first")
 	ErrDomainInvalid    = fault.New(fault.Invalid, "cortex.domain_invalid", "this is not a domain name; write it like acme.example, without port or path")
 	ErrDomainUnverified = fault.New(fault.Conflict, "cortex.domain_unverified", "verify the domain before it becomes the primary one")
+	ErrNotWeb           = fault.New(fault.Invalid, "cortex.address_invalid", "logo_url and client_url are whole addresses that begin with https:// or http://")
 	ErrTenantActive     = fault.New(fault.Conflict, "cortex.tenant_active", "the tenant is active; suspend it before deleting it")
 	ErrTenantRoot       = fault.New(fault.Conflict, "cortex.tenant_root", "the root tenant runs the platform and stays")
 )
@@ -51,6 +53,17 @@ type Profile struct {
 	LogoURL   string `json:"logo_url,omitempty" format:"uri" maxLength:"500"`
 	Color     string `json:"color,omitempty" pattern:"^#[0-9a-f]{6}$" maxLength:"7"`
 	ClientURL string `json:"client_url,omitempty" format:"uri" maxLength:"500" doc:"Where links in mails lead."`
+}
+
+// Check refuses addresses that a page or a mail may not link to.
+func (p Profile) Check() error {
+	for _, address := range []string{p.LogoURL, p.ClientURL} {
+		u, err := url.Parse(address)
+		if address != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+			return ErrNotWeb
+		}
+	}
+	return nil
 }
 
 // Tenant is what decisions about a tenant need.

@@ -3,6 +3,7 @@ package postal
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -56,6 +57,9 @@ type ReadVersion struct {
 }
 
 func (q ReadVersion) Read(ctx context.Context, r *rest.Rows) (FullVersionView, error) {
+	if q.Version > math.MaxInt32 { // more than a column holds
+		return FullVersionView{}, errNoVersion
+	}
 	return rest.One[FullVersionView](ctx, r, rest.From("postal.versions").Is("id", q.ID).Is("revision", q.Version).OwnedBy("owner"))
 }
 

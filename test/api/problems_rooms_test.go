@@ -48,6 +48,8 @@ func cortexRefuses(t *testing.T, c *catalogue) {
 		refused("one of another tenant", "cortex.credentials", "@globex.localhost", "POST /api/v1/auth/login",
 			`{"email":"ada@acme.localhost","password":"correct horse battery"}`),
 		refused("no domain", "cortex.domain_invalid", root, "POST /api/v1/tenants", `{"name":"N","domain":"https://n.example/"}`),
+		refused("a link that runs", "cortex.address_invalid", root, "PUT /api/v1/tenants/{globex}", `{"name":"N","client_url":"javascript:alert(1)"}`),
+		refused("a link to nowhere", "cortex.address_invalid", root, "POST /api/v1/tenants", `{"name":"N","domain":"n.localhost","logo_url":"not a url"}`),
 		refused("somebody's domain", "cortex.domain_taken", root, "POST /api/v1/tenants/{globex}/domains", `{"domain":"ACME.example."}`),
 		refused("a domain nobody claimed", "cortex.domain_unknown", root, "POST /api/v1/tenants/{globex}/domains/acme.example/verify", ""),
 		refused("a domain nobody proved", "cortex.domain_unverified", root, "PUT /api/v1/tenants/{acme}/domains/acme.example/primary", ""),
@@ -105,6 +107,7 @@ func postalRefuses(t *testing.T, c *catalogue) {
 		refused("restored from the front page", "postal.post_published", "POST /api/v1/posts/{post}/restore", ""),
 		refused("a tag's old slug", "postal.tag_taken", "POST /api/v1/tags", `{"name":"Tides"}`),
 		refused("a version that is not there", "rest.not_found", "GET /api/v1/posts/{post}/versions/9", ""),
+		refused("a version no column holds", "postal.version_not_found", "GET /api/v1/posts/{post}/versions/2147483648", ""),
 		refused("versions of nothing", "postal.version_not_found", "GET /api/v1/posts/01900000-0000-7000-8000-0000000000aa/versions", ""),
 	)
 }
