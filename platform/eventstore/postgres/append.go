@@ -95,12 +95,10 @@ func (j *job) check() error {
 	if len(j.Writes) > eventstore.MaxStreams {
 		return fmt.Errorf("%w: %d streams in one append, %d are allowed", eventstore.ErrTooLarge, len(j.Writes), eventstore.MaxStreams)
 	}
-	seen := make(map[eventstore.Stream]bool, len(j.Writes))
-	for _, w := range j.Writes {
-		if seen[w.Stream] {
+	for i, w := range j.Writes {
+		if slices.ContainsFunc(j.Writes[:i], func(other eventstore.Write) bool { return other.Stream == w.Stream }) { // of few
 			return fmt.Errorf("%w: %s stands twice in one append", eventstore.ErrInvalid, w.Stream)
 		}
-		seen[w.Stream] = true
 		j.events += len(w.Events)
 		for _, e := range w.Events {
 			if len(e.Data) > eventstore.MaxPayload || len(e.Meta) > eventstore.MaxPayload {
@@ -143,9 +141,10 @@ type appender struct {
 	waiting []*job // each is a blocked caller
 
 	// The leader's.
-	conn  *pgx.Conn
-	out   batch
-	alone bool // the last group had one member: nobody is on his way back
+	conn    *pgx.Conn
+	out     batch
+	touched map[key]bool // kept for the next group
+	alone   bool         // the last group had one member: nobody is on his way back
 }
 
 const (
@@ -157,7 +156,7 @@ func newAppender(ctx context.Context, s *Store, cfg *pgx.ConnConfig) *appender {
 	bound(cfg.RuntimeParams, "archive log appender", "10s")
 	// The statements of log.append are planned once and for all sizes of the log: by index.
 	maps.Copy(cfg.RuntimeParams, map[string]string{"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
-	return &appender{store: s, cfg: cfg, ctx: ctx, lead: make(chan struct{}, 1), stopped: make(chan struct{})}
+	return &appender{store: s, cfg: cfg, ctx: ctx, lead: make(chan struct{}, 1), stopped: make(chan struct{}), touched: map[key]bool{}}
 }
 
 func (a *appender) join(j *job) {
@@ -214,7 +213,8 @@ func (a *appender) close() {
 // gather takes what waits and what arrives while the machine lets others run: callers just answered are often back at once. Alone,
 // a caller is not kept waiting. Who touches what a member touches waits for the next group, and so does who comes after him.
 func (a *appender) gather() []*job {
-	g := group{opts: &a.store.opts}
+	g := group{opts: &a.store.opts, touched: a.touched}
+	clear(g.touched)
 	var held []*job
 	start := time.Now()
 	for idle := 0; idle < 2; {

@@ -46,7 +46,7 @@ func (j *job) touches(each func(k key, changes bool) bool) bool {
 }
 
 func (g *group) fits(j *job) bool {
-	if len(g.jobs) == 0 && g.touched == nil {
+	if len(g.jobs) == 0 && len(g.touched) == 0 {
 		return true
 	}
 	if len(g.jobs) > 0 && g.bytes+j.bytes > g.opts.BatchBytes {
@@ -63,9 +63,6 @@ func (g *group) fits(j *job) bool {
 
 // bar keeps later jobs from what a job touches.
 func (g *group) bar(j *job) {
-	if g.touched == nil {
-		g.touched = map[key]bool{}
-	}
 	j.touches(func(k key, changes bool) bool {
 		g.touched[k] = g.touched[k] || changes
 		return true

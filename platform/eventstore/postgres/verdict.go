@@ -41,7 +41,7 @@ func (s *Store) settle(jobs []*job, v *verdict) {
 	for _, f := range v.failures {
 		failed[f.Append] = append(failed[f.Append], f)
 	}
-	next, at := v.base, v.recorded.UTC()
+	next, recordedAt := v.base, v.recorded.UTC()
 	count := 0
 	for _, j := range jobs {
 		count += j.events
@@ -53,14 +53,15 @@ func (s *Store) settle(jobs []*job, v *verdict) {
 		if failed[i+1] != nil {
 			results[i] = j.judge(failed[i+1], events, writes)
 		} else {
-			r := eventstore.Result{RecordedAt: at, Positions: make([]eventstore.Position, 0, j.events)}
+			r := eventstore.Result{RecordedAt: recordedAt, Positions: make([]eventstore.Position, 0, j.events)}
 			for k, w := range j.Writes {
 				version := int(v.known[writes+k]) // of the stream before this write
 				for n, e := range w.Events {
 					next++
-					r.Positions = append(r.Positions, token(next))
+					at := token(next)
+					r.Positions = append(r.Positions, at)
 					e.At, e.Contents = e.At.UTC(), nil
-					recorded = append(recorded, eventstore.Recorded{Event: e, Stream: w.Stream, Version: version + n + 1, Position: token(next), RecordedAt: at})
+					recorded = append(recorded, eventstore.Recorded{Event: e, Stream: w.Stream, Version: version + n + 1, Position: at, RecordedAt: recordedAt})
 				}
 			}
 			results[i] = outcome{result: r}
