@@ -90,7 +90,7 @@ type behindError struct{ view string }
 
 func (e *behindError) Error() string { return "rest: " + e.view + " is behind" }
 
-// see judges the registry rows read with a query. An answer may take several: it is as old as the oldest, and lacks what any lacks.
+// see judges the checkpoints read with a query. An answer may take several: it is as old as the oldest, and lacks what any lacks.
 func (req *request) see(ctx context.Context, states []live.State, id uuid.UUID) error {
 	var missing int64
 	oldest := states[0].Position

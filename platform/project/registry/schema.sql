@@ -71,7 +71,7 @@ CREATE TABLE IF NOT EXISTS project.discarded (
 	PRIMARY KEY (view, version, event)
 );
 
--- What the read side asks in the transaction of its query.
+-- Where a view's live tables are and how they stand.
 CREATE OR REPLACE VIEW project.views_live AS
 SELECT v.name, v.physical, c.log, c.position, c.state,
 	(SELECT count(*) FROM project.quarantine q WHERE q.physical = v.physical) AS quarantined
